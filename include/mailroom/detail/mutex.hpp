@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#ifndef MAILROOM_DETAIL_MUTEX_HPP
+#define MAILROOM_DETAIL_MUTEX_HPP
+
+// The lock of the rare paths: subscribing, cancelling, naming a topic for the first time.
+//
+// Nothing that pushes, pops or publishes to a known topic takes it. It stands here, and not where
+// it is used, so that the tests can put their own in its place.
+
+#include <mutex> // mutex, lock_guard
+
+namespace mailroom::inline v0::detail {
+
+using std::lock_guard;
+using std::mutex;
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_MUTEX_HPP

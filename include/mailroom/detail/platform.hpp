@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+#ifndef MAILROOM_DETAIL_PLATFORM_HPP
+#define MAILROOM_DETAIL_PLATFORM_HPP
+
+// Everything that the library asks of the machine and its operating system; the one seam.
+//
+// No other header includes <atomic>, calls the kernel or reads a clock. Tests that want to drive
+// the schedule put a file of the same name in front of this one on the include path; no macro and
+// no template parameter in the shipped headers is needed for it.
+//
+//   atomic<T>    an atomic object whose every access names its order: there is no default
+//   cell<T>      room for one T, which may or may not be alive
+//   fence()      a fence of the given order
+//   relax()      tells the core that this loop waits; yield() gives the core away
+//   now()        nanoseconds on the steady clock
+//   futex        a 32-bit word that threads can sleep on
+//   stack_hint() a number that mostly differs between threads
+//   innermost_handler  what the thread is running, so that a handler may end its own subscription
+//
+// Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
+//   them (i386 with cmpxchg8b, ARMv7) is supported, any other is refused below with a sentence.
+// Decision: the thread sanitizer does not know fences and reports races that are none, so under it
+//   a fence is a read-modify-write of one shared word, which orders at least as much.
+// Decision: no std::atomic::wait. Its notify looks for sleepers with a load that may pass the
+//   store before it, and it has no deadline. Linux's futex takes an absolute deadline on the
+//   steady clock; elsewhere a mutex and a condition variable stand in for it.
+
+#include <mailroom/detail/config.hpp>
+
+#include <atomic>  // atomic, atomic_thread_fence, memory_order
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint32_t, uintptr_t
+#include <limits>  // numeric_limits
+#include <memory>  // addressof, construct_at, destroy_at
+#include <utility> // forward
+
+#if defined(__linux__) && __has_include(<linux/futex.h>)
+#define MAILROOM_DETAIL_FUTEX 1
+#include <climits>       // INT_MAX
+#include <cerrno>        // errno
+#include <ctime>         // clock_gettime, timespec
+#include <linux/futex.h> // FUTEX_*
+#include <sched.h>       // sched_yield
+#include <sys/syscall.h> // SYS_futex
+#include <unistd.h>      // syscall
+#else
+#define MAILROOM_DETAIL_FUTEX 0
+#include <chrono>             // steady_clock
+#include <condition_variable> // condition_variable
+#include <mutex>              // mutex, unique_lock
+#include <thread>             // this_thread
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h> // _mm_pause, __yield
+#endif
+
+namespace mailroom::inline v0::detail {
+
+// ---- Atomics
+
+using std::memory_order;
+
+/// std::atomic without its defaults: an access that does not name its order does not compile.
+template <class T>
+class atomic {
+  static_assert(std::atomic<T>::is_always_lock_free,
+                "mailroom: this target has no lock-free atomics of 64 bits; the library's promises "
+                "cannot be kept here");
+
+public:
+  constexpr atomic() noexcept : value_{T{}} {}
+  constexpr explicit atomic(T value) noexcept : value_{value} {}
+  atomic(const atomic&) = delete;
+  atomic& operator=(const atomic&) = delete;
+  ~atomic() = default;
+
+  T load(memory_order order) const noexcept { return value_.load(order); }
+  void store(T value, memory_order order) noexcept { value_.store(value, order); }
+  T exchange(T value, memory_order order) noexcept { return value_.exchange(value, order); }
+  T fetch_add(T value, memory_order order) noexcept { return value_.fetch_add(value, order); }
+  T fetch_sub(T value, memory_order order) noexcept { return value_.fetch_sub(value, order); }
+
+  /// Never fails without a reason; `expected` then holds what was there.
+  bool compare_exchange(T& expected, T desired, memory_order success,
+                        memory_order failure) noexcept {
+    return value_.compare_exchange_strong(expected, desired, success, failure);
+  }
+
+private:
+  std::atomic<T> value_;
+};
+
+#if defined(__SANITIZE_THREAD__)
+#define MAILROOM_DETAIL_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MAILROOM_DETAIL_TSAN 1
+#endif
+#endif
+#ifndef MAILROOM_DETAIL_TSAN
+#define MAILROOM_DETAIL_TSAN 0
+#endif
+
+#if MAILROOM_DETAIL_TSAN
+inline std::atomic<unsigned> fence_word{0};
+inline void fence(memory_order) noexcept { fence_word.fetch_add(0, memory_order::seq_cst); }
+#else
+inline void fence(memory_order order) noexcept { std::atomic_thread_fence(order); }
+#endif
+
+// ---- Room for one message
+
+/// Storage for one T. The queue that owns it knows whether a T lives there.
+template <class T>
+class cell {
+public:
+  cell() noexcept {} // NOLINT(modernize-use-equals-default): the union has nothing to construct
+  cell(const cell&) = delete;
+  cell& operator=(const cell&) = delete;
+  ~cell() {} // NOLINT(modernize-use-equals-default): the owner has destroyed what lived here
+
+  /// Begins the life of a T. Throws what its constructor throws; then nothing lives here.
+  template <class... Args>
+  void construct(Args&&... args) {
+    std::construct_at(std::addressof(value_), std::forward<Args>(args)...);
+  }
+
+  /// The T that lives here.
+  T& value() noexcept { return value_; }
+
+  /// Ends its life.
+  void destroy() noexcept { std::destroy_at(std::addressof(value_)); }
+
+private:
+  union {
+    T value_;
+  };
+};
+
+// ---- Waiting
+
+/// Tells the core that the thread is waiting in a loop.
+inline void relax() noexcept {
+#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(_M_IX86) || defined(_M_X64)
+  _mm_pause();
+#else
+  __yield();
+#endif
+#elif defined(__i386__) || defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+  asm volatile("yield" ::: "memory");
+#elif defined(__riscv)
+  asm volatile(".insn i 0x0F, 0, x0, x0, 0x010" ::: "memory"); // pause; a no-op where unknown
+#endif
+}
+
+/// A deadline or the time, in nanoseconds on the steady clock.
+using nanoseconds = std::int64_t;
+
+/// The deadline that never comes.
+inline constexpr nanoseconds never = std::numeric_limits<nanoseconds>::max();
+
+#if MAILROOM_DETAIL_FUTEX
+
+inline void yield() noexcept { ::sched_yield(); }
+
+inline nanoseconds now() noexcept {
+  std::timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return nanoseconds{time.tv_sec} * 1'000'000'000 + nanoseconds{time.tv_nsec};
+}
+
+/// A word to sleep on.
+struct futex {
+  atomic<std::uint32_t> word;
+};
+
+// Where time_t is wider than the kernel's old one, the old call would misread the deadline.
+#if defined(SYS_futex_time64)
+inline constexpr long futex_call = sizeof(std::time_t) > sizeof(long) ? SYS_futex_time64
+                                                                      : SYS_futex;
+#else
+inline constexpr long futex_call = SYS_futex;
+#endif
+
+/// Sleeps while the word holds `expected`, until a wake or the deadline; may also return early.
+///
+/// Returns   false only when the deadline has passed
+inline bool futex_wait(futex& place, std::uint32_t expected, nanoseconds deadline) noexcept {
+  constexpr nanoseconds second = 1'000'000'000;
+  constexpr nanoseconds last = std::numeric_limits<std::time_t>::max();
+  std::timespec until{};
+  if (deadline > 0) {
+    until.tv_sec = static_cast<std::time_t>(deadline / second < last ? deadline / second : last);
+    until.tv_nsec = static_cast<long>(deadline % second);
+  }
+  const long result =
+      ::syscall(futex_call, &place.word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                deadline == never ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+  return result == 0 || errno != ETIMEDOUT;
+}
+
+inline void futex_wake(futex& place, long how_many) noexcept {
+  ::syscall(futex_call, &place.word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, how_many, nullptr, nullptr,
+            0);
+}
+
+inline void futex_wake_one(futex& place) noexcept { futex_wake(place, 1); }
+inline void futex_wake_all(futex& place) noexcept { futex_wake(place, INT_MAX); }
+
+#else
+
+inline void yield() noexcept { std::this_thread::yield(); }
+
+inline nanoseconds now() noexcept {
+  const auto time = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
+}
+
+/// A word to sleep on. Whoever changed the word passes the lock before waking, so that a sleeper
+/// has either seen the change or is already waiting for the signal.
+struct futex {
+  atomic<std::uint32_t> word;
+  std::mutex lock;
+  std::condition_variable changed;
+};
+
+inline bool futex_wait(futex& place, std::uint32_t expected, nanoseconds deadline) {
+  using std::chrono::steady_clock;
+  std::unique_lock held{place.lock};
+  if (place.word.load(memory_order::acquire) != expected) return true;
+  if (deadline == never) {
+    place.changed.wait(held);
+    return true;
+  }
+  const steady_clock::time_point until{
+      std::chrono::duration_cast<steady_clock::duration>(std::chrono::nanoseconds{deadline})};
+  return place.changed.wait_until(held, until) == std::cv_status::no_timeout;
+}
+
+inline void futex_wake_one(futex& place) {
+  {
+    const std::lock_guard passed{place.lock};
+  }
+  place.changed.notify_one();
+}
+
+inline void futex_wake_all(futex& place) {
+  {
+    const std::lock_guard passed{place.lock};
+  }
+  place.changed.notify_all();
+}
+
+#endif
+
+// ---- What a thread is, and what it is in the middle of
+
+/// A handler that the current thread is running, and the one around it.
+struct handler_frame {
+  const void* owner;
+  handler_frame* outer;
+};
+
+/// The innermost of them. Whoever sets it puts the former back, so nothing stays behind.
+inline thread_local handler_frame* innermost_handler = nullptr;
+
+/// A number that is mostly the same for one thread and mostly differs between threads: its stack.
+///
+/// Decision: not a thread_local, which would leave something behind in every thread, and not the
+///   thread's id, which costs a call. A wrong guess costs a longer search, never correctness.
+inline std::size_t stack_hint() noexcept {
+  const char here = 0;
+  const auto page = reinterpret_cast<std::uintptr_t>(&here) >> 16; // 64 KiB of one stack are alike
+  return static_cast<std::size_t>((std::uint64_t{page} * 0x9E3779B97F4A7C15U) >> 32);
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_PLATFORM_HPP

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#ifndef MAILROOM_DETAIL_SLOT_WORD_HPP
+#define MAILROOM_DETAIL_SLOT_WORD_HPP
+
+// What a slot of the slot-exchange ring says, in one word of 64 bits.
+//
+// Slot i serves the positions i, i + slots, i + 2 * slots, ... one after the other, and passes
+// through two states for each of them. A word is the number of states passed, the phase, in its
+// upper bits, and the index of the cell that the slot holds in its lower ones:
+//
+//      phase 2 * lap         empty: the position of that lap waits for its message
+//      phase 2 * lap + 1     full:  its message is in the cell
+//      phase 2 * lap + 2     empty: the message was taken; the next lap's position waits
+//
+//      | phase: 64 - index_bits                     | cell: index_bits |
+//
+// A phase only grows, so a word that a thread has seen cannot come back unless the thread stands
+// still while the phase runs through all its values: with the fewest bits that tell the cells
+// apart that takes about 2^61 messages, whatever the capacity. Positions and phases may wrap.
+
+#include <mailroom/detail/capacity.hpp>
+
+#include <bit>     // bit_width, countr_zero
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint64_t
+
+namespace mailroom::inline v0::detail {
+
+class slot_word {
+public:
+  using word = std::uint64_t;
+  using position = std::uint64_t;
+
+  /// For a ring of `slots` slots, a power of two, that share `cells` cells.
+  constexpr slot_word(std::size_t slots, std::size_t cells) noexcept
+      : slots_{slots}, slot_bits_{std::countr_zero(slots)},
+        index_bits_{static_cast<int>(std::bit_width(cells))} {}
+
+  constexpr std::size_t slots() const noexcept { return slots_; }
+  constexpr std::size_t slot_of(position at) const noexcept {
+    return static_cast<std::size_t>(at) & (slots_ - 1);
+  }
+
+  /// The word of the slot that holds `cell` and waits for the message of position `at`.
+  constexpr word empty(position at, std::size_t cell) const noexcept { return base(at) | cell; }
+
+  /// The word of the slot that holds the message of position `at` in `cell`.
+  constexpr word full(position at, std::size_t cell) const noexcept {
+    return base(at) | (word{1} << index_bits_) | cell;
+  }
+
+  /// `seen`, which is empty, as the last word of its slot: it holds no cell that exists.
+  constexpr word sealed(word seen) const noexcept { return seen | index_mask(); }
+  constexpr bool is_sealed(word seen) const noexcept { return cell(seen) == index_mask(); }
+
+  /// The cell that the slot holds.
+  constexpr std::size_t cell(word seen) const noexcept {
+    return static_cast<std::size_t>(seen & index_mask());
+  }
+
+  /// What the word says about position `at`:
+  ///   below 0  the message of the lap before is still there
+  ///   0        the position waits for its message
+  ///   1        its message is there
+  ///   2..      its message was taken; 3, 4, ... the same slot has gone on with later laps
+  constexpr std::int64_t phase(word seen, position at) const noexcept {
+    return static_cast<std::int64_t>(seen - base(at)) >> index_bits_;
+  }
+
+private:
+  constexpr word base(position at) const noexcept {
+    return (at >> slot_bits_) << (index_bits_ + 1);
+  }
+  constexpr word index_mask() const noexcept { return (word{1} << index_bits_) - 1; }
+
+  std::size_t slots_;
+  int slot_bits_;
+  int index_bits_; // so many that the largest index is not a cell: it says sealed
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_SLOT_WORD_HPP
