@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+#ifndef MAILROOM_MAILBOX_EVENT_COUNT_HPP
+#define MAILROOM_MAILBOX_EVENT_COUNT_HPP
+
+// Lets a thread wait until something may have changed: the one waiting mechanism of the mailboxes.
+//
+// Use it       to wait for a condition that lives in a lock-free structure: the thread that changes
+//              it pays one load when nobody waits.
+// Instead use  mailbox, which does all of this for a queue.
+//
+//      the waiting thread                     the thread that changes something
+//      1  sleepers + 1                        1  publish, by a seq_cst RMW or with a fence behind
+//      2  fence                               2  sleepers == 0?  then that was all
+//      3  remember epoch                      3  epoch + 1
+//      4  look again: done? then leave        4  wake one
+//      5  sleep while epoch is the same
+//      6  back to 3
+//
+// Invariants
+//   (I1)  one of the two notices the other: either 4 sees what was published, or 2 sees the
+//         sleeper. Both have a seq_cst step between their write and their read (Dekker)
+//   (I2)  a wake-up that was meant for a message is never carried away: a sleeper that was woken
+//         looks again before it leaves for a timeout or a stop, and one that leaves without having
+//         been able to look (an exception, busy) wakes the next
+//   (I3)  nobody sleeps on `busy`: that state ends without a wake-up
+//   (I4)  a counter for statistics orders nothing
+//   (I5)  the own registration is withdrawn after the last look; who still sees it wakes once more
+//
+// Memory order
+//   (D)   Dekker: the registration, then a seq_cst fence, then the look <-> the publication, then
+//         the seq_cst load of sleepers.
+//   (W)   wake: what was published before epoch moved -> the sleeper that reads the new epoch sees
+//         it in its next look.
+//
+// A wake-up could only be missed by a thread that stands still between 3 and 5 while the epoch
+// moves exactly 2^32 times.
+//
+// Sources: Vyukov's eventcount; Burckhardt, Alur, Martin, CheckFence, PLDI 2007 (publish, then look
+// for a sleeper, is wrong without a fence).
+
+#include <mailroom/detail/config.hpp>
+#include <mailroom/detail/platform.hpp>
+#include <mailroom/core/status.hpp>
+#include <mailroom/core/concepts.hpp>
+#include <mailroom/core/wait.hpp>
+#include <mailroom/core/clock.hpp>
+#include <mailroom/mailbox/stop.hpp>
+
+#include <algorithm>   // min
+#include <cstdint>     // uint32_t, uint64_t
+#include <type_traits> // is_same, remove_const
+
+namespace mailroom::inline v0::detail {
+
+/// What an attempt answers when it is worth waiting for another one.
+constexpr bool is_unfinished(queue_status status) noexcept {
+  return status == queue_status::empty || status == queue_status::full ||
+         status == queue_status::busy;
+}
+
+template <class Wait>
+class event_count {
+  static_assert(std::is_same_v<Wait, wait_policy::spin> ||
+                    std::is_same_v<Wait, wait_policy::yield> ||
+                    std::is_same_v<Wait, wait_policy::park>,
+                "mailroom: the wait policy is none of wait_policy::spin, yield, park");
+
+public:
+  static constexpr bool parks = std::is_same_v<Wait, wait_policy::park>;
+
+  /// Wakes one thread that sleeps here, if there is one.
+  ///
+  /// Caller    anyone, after publishing by a seq_cst RMW, or with a seq_cst fence behind it
+  /// Progress  wait-free; a system call only if somebody sleeps
+  void notify_one() noexcept;
+
+  /// Wakes all threads that sleep here, if there are any. Otherwise as notify_one.
+  void notify_all() noexcept;
+
+  /// Wakes all threads that are about to sleep here too: for a change that is not published in a
+  /// way that notify_all can rely on, such as a flag of somebody else.
+  void interrupt() noexcept;
+
+  /// Calls `attempt` until it answers anything but empty, full or busy, or the wait is ended.
+  ///
+  /// Caller    anyone
+  /// Progress  blocking: waits for a notification, the stop, or the deadline
+  /// Throws    what `attempt`, the token and the clock throw
+  /// Returns   what `attempt` answered; else stopped, else timeout. An attempt that succeeds comes
+  ///           before a stop, and a stop before a timeout
+  template <class Deadline, stoppable_token S, class Attempt>
+  queue_status await(const Deadline& deadline, const S& token, Attempt&& attempt);
+
+  /// How often somebody waited, and how often a sleeper was woken. For statistics.
+  std::uint64_t waits() const noexcept { return waits_.load(relaxed); }     // (I4)
+  std::uint64_t wakeups() const noexcept { return wakeups_.load(relaxed); } // (I4)
+
+private:
+  using enum memory_order;
+  static constexpr int spins = 64; // about a microsecond or two
+
+  /// Counts the thread among the sleepers.
+  struct registration {
+    event_count& event;
+    explicit registration(event_count& at) noexcept : event{at} {
+      event.sleepers_.fetch_add(1, relaxed); // (D)
+      fence(seq_cst);                        // (D)
+    }
+    registration(const registration&) = delete;
+    registration& operator=(const registration&) = delete;
+    ~registration() { event.sleepers_.fetch_sub(1, relaxed); } // (I5)
+  };
+
+  /// Wakes another sleeper for one that leaves without having looked. (I2)
+  struct unused_wake_up {
+    event_count& event;
+    bool needed = false;
+    ~unused_wake_up() {
+      if (needed) event.notify_one();
+    }
+  };
+
+  template <class Deadline, stoppable_token S>
+  static queue_status verdict(queue_status status, const Deadline& deadline, const S& token);
+  template <class Deadline, stoppable_token S, class Attempt>
+  queue_status look_repeatedly(const Deadline& deadline, const S& token, Attempt& attempt);
+  template <class Deadline, stoppable_token S, class Attempt>
+  queue_status sleep(const Deadline& deadline, const S& token, Attempt& attempt);
+
+  // On a line of its own: a notifier only reads it while nobody sleeps.
+  alignas(cache_line) atomic<std::uint32_t> sleepers_;
+  futex epoch_;
+  atomic<std::uint64_t> waits_;
+  atomic<std::uint64_t> wakeups_;
+};
+
+// ---- Definitions, in the order of the class
+
+template <class Wait>
+void event_count<Wait>::notify_one() noexcept {
+  if constexpr (parks) {
+    if (sleepers_.load(seq_cst) == 0) return; // (D)
+    wakeups_.fetch_add(1, relaxed);           // (I4)
+    epoch_.word.fetch_add(1, release);        // (W)
+    futex_wake_one(epoch_);
+  }
+}
+
+template <class Wait>
+void event_count<Wait>::notify_all() noexcept {
+  if constexpr (parks) {
+    if (sleepers_.load(seq_cst) == 0) return; // (D)
+    wakeups_.fetch_add(1, relaxed);           // (I4)
+    interrupt();
+  }
+}
+
+template <class Wait>
+void event_count<Wait>::interrupt() noexcept {
+  if constexpr (parks) {
+    epoch_.word.fetch_add(1, release); // (W)
+    futex_wake_all(epoch_);
+  }
+}
+
+template <class Wait>
+template <class Deadline, stoppable_token S, class Attempt>
+queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, Attempt&& attempt) {
+  queue_status status = verdict(attempt(), deadline, token);
+  if (!is_unfinished(status)) return status;
+  waits_.fetch_add(1, relaxed); // (I4)
+  for (int i = 0; i != spins; ++i) {
+    relax();
+    status = attempt();
+    if (!is_unfinished(status)) return status;
+  }
+  if constexpr (parks) return sleep(deadline, token, attempt);
+  return look_repeatedly(deadline, token, attempt);
+}
+
+/// What an attempt's answer means for the wait: unfinished, or the end of it.
+template <class Wait>
+template <class Deadline, stoppable_token S>
+queue_status event_count<Wait>::verdict(queue_status status, const Deadline& deadline,
+                                        const S& token) {
+  if (!is_unfinished(status)) return status;
+  if (token.stop_requested()) return queue_status::stopped;
+  if (deadline.expired()) return queue_status::timeout;
+  return status;
+}
+
+template <class Wait>
+template <class Deadline, stoppable_token S, class Attempt>
+queue_status event_count<Wait>::look_repeatedly(const Deadline& deadline, const S& token,
+                                                Attempt& attempt) {
+  for (;;) {
+    const queue_status status = verdict(attempt(), deadline, token);
+    if (!is_unfinished(status)) return status;
+    if constexpr (std::is_same_v<Wait, wait_policy::yield>) {
+      yield();
+    } else {
+      relax();
+    }
+  }
+}
+
+template <class Wait>
+template <class Deadline, stoppable_token S, class Attempt>
+queue_status event_count<Wait>::sleep(const Deadline& deadline, const S& token, Attempt& attempt) {
+  const auto wake = [this]() noexcept { interrupt(); };
+  const registration registered{*this};
+  const stop_watch<S, std::remove_const_t<decltype(wake)>> watch{token, wake};
+  unused_wake_up handed_on{*this};
+  for (;;) {
+    handed_on.needed = true;                               // until the attempt has answered
+    const std::uint32_t epoch = epoch_.word.load(acquire); // (W)
+    const queue_status seen = attempt();
+    const queue_status status = verdict(seen, deadline, token);
+    handed_on.needed = seen == queue_status::busy;
+    if (!is_unfinished(status)) return status;
+    if (status == queue_status::busy) {
+      yield(); // (I3)
+    } else {
+      (void)futex_wait(epoch_, epoch, std::min(deadline.wake_at(), watch.look_again_at()));
+    }
+  }
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_MAILBOX_EVENT_COUNT_HPP

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: MIT
+#ifndef MAILROOM_MAILBOX_MAILBOX_HPP
+#define MAILROOM_MAILBOX_MAILBOX_HPP
+
+// A queue that waits: with deadlines, stop tokens, a policy for overflow, and an orderly end.
+//
+// Use it       between threads of which one may have to wait for the other; it is to a queue what
+//              std::stack is to a container: mailbox<T, spsc_queue<T>> is the same over another.
+// Instead use  the queue itself, if nobody ever waits;
+//              dispatcher, when the same message is for several receivers.
+//
+//      push -->  [ queue ]  --> pop             closed: a flag; what was pushed before it is still
+//        :          |            :              delivered, and the pop that finds no more seals
+//     not_full <----+----> not_empty            the queue, so that no push can slip in behind it
+//
+// When several outcomes are possible at once:
+//      pop    a message, before closed, before stopped, before timeout
+//      push   closed, before room, before stopped, before timeout
+//
+// Invariants
+//   (I1)  every push that answered success is delivered, discarded by drop_oldest and counted, or
+//         destroyed with the mailbox; every push that answered anything else left its message alone
+//   (I2)  once a pop has answered closed, no push succeeds and every pop answers closed
+//   (I3)  a counter for statistics orders nothing
+//
+// Memory order
+//   (C)   close: what happened before close() -> whoever sees the flag. How a racing push is told
+//         from a late one is in closing.hpp.
+//   (D)   Dekker: a push or pop publishes, by a seq_cst RMW or with a fence behind it, then looks
+//         for sleepers; the other half is in event_count.hpp.
+//
+// Decision: the overflow policy belongs to the mailbox, not to the push: a bound that every caller
+//   may lift is none. A policy other than block never waits, not even in a timed push.
+// Decision: the message needs a nothrow move, so that none can be lost on its way out.
+
+#include <mailroom/detail/config.hpp>
+#include <mailroom/detail/platform.hpp>
+#include <mailroom/core/status.hpp>
+#include <mailroom/core/concepts.hpp>
+#include <mailroom/core/wait.hpp>
+#include <mailroom/core/clock.hpp>
+#include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/mailbox/event_count.hpp>
+#include <mailroom/mailbox/closing.hpp>
+
+#include <chrono>      // duration, time_point
+#include <concepts>    // constructible_from, convertible_to, invocable
+#include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
+#include <iterator>    // input_iterator, sentinel_for, output_iterator
+#include <memory>      // allocator
+#include <optional>    // optional
+#include <type_traits> // is_constructible
+#include <utility>     // forward, move
+
+namespace mailroom::inline v0 {
+
+/// What happens to a push when there is no room.
+enum class overflow : unsigned char {
+  block,       ///< it waits
+  reject,      ///< it answers full
+  drop_newest, ///< its message is discarded, and counted; it answers dropped
+  drop_oldest, ///< the oldest message is discarded, and counted; it succeeds
+};
+
+struct mailbox_options {
+  std::size_t capacity = 1024; ///< ignored by queues that fix or lack one
+  overflow on_full = overflow::block;
+  const char* name = ""; ///< for statistics and traces; must outlive the mailbox
+};
+
+/// Exact once the threads have stopped; while they run, numbers of different moments.
+struct mailbox_stats {
+  std::uint64_t pushed;     ///< messages put in
+  std::uint64_t popped;     ///< messages delivered
+  std::uint64_t rejected;   ///< pushes refused by overflow::reject
+  std::uint64_t dropped;    ///< messages discarded by drop_newest or drop_oldest
+  std::uint64_t push_waits; ///< pushes that found no room and waited
+  std::uint64_t pop_waits;  ///< pops that found no message and waited
+  std::uint64_t wakeups;    ///< notifications that met a sleeper
+  std::size_t depth;        ///< messages inside
+};
+
+template <message T, class Queue = mpmc_queue<T>, class Wait = wait_policy::park>
+class mailbox {
+  static_assert(queue<Queue>, "mailroom: a mailbox needs a queue of mailroom's kind");
+  static_assert(nothrow_message<T>, "mailroom: a mailbox needs a message whose move cannot throw");
+
+public:
+  using value_type = T;
+  using queue_type = Queue;
+
+  /// Makes an empty, open mailbox.
+  ///
+  /// Throws    what the queue's constructor throws; std::invalid_argument for drop_oldest over a
+  ///           queue with one consumer, where a push cannot take the oldest message out
+  explicit mailbox(std::size_t capacity) : mailbox{mailbox_options{.capacity = capacity}} {}
+  explicit mailbox(mailbox_options options = {});
+  template <class Allocator>
+    requires std::constructible_from<Queue, std::size_t, const Allocator&>
+  mailbox(mailbox_options options, const Allocator& allocator);
+
+  /// Destroys the messages still inside.
+  ///
+  /// Caller    anyone, once no other thread uses the mailbox or waits in it
+  ~mailbox() = default;
+
+  mailbox(const mailbox&) = delete;
+  mailbox& operator=(const mailbox&) = delete;
+
+  // ---- Producers
+
+  /// Puts a message in; waits for room if overflow is block.
+  ///
+  /// Caller    as for the queue's push
+  /// Progress  blocking: waits for room; with any other policy as the queue's push
+  /// Cost      the queue's push and two loads (over spsc_queue two fences more, if the mailbox
+  ///           parks); a system call when somebody sleeps
+  /// Throws    what copying the message throws; nothing was put in
+  /// Orders    all before a successful call happens before the return of the pop that takes it
+  /// Returns   true if the message is in; false if it is not, and the argument untouched: the
+  ///           mailbox is closed, the stop was requested, or the policy refused it
+  bool push(const T& value) { return push(value, never_stop{}); }
+  bool push(T&& value) { return push(std::move(value), never_stop{}); }
+  template <stoppable_token S>
+  bool push(const T& value, S token) {
+    return push_or_wait(value, detail::no_deadline{}, token) == queue_status::success;
+  }
+  template <stoppable_token S>
+  bool push(T&& value, S token) {
+    return push_or_wait(std::move(value), detail::no_deadline{}, token) == queue_status::success;
+  }
+
+  /// Builds a message from the arguments, then puts it in like push.
+  template <class... Args>
+    requires std::constructible_from<T, Args...>
+  bool emplace(Args&&... args) {
+    return push(T(std::forward<Args>(args)...));
+  }
+
+  /// Puts a message in if there is room, or as the overflow policy has it.
+  ///
+  /// Caller    as for the queue's push
+  /// Progress  as the queue's push
+  /// Returns   success; full; closed; dropped under drop_newest; busy if the queue says so. The
+  ///           argument keeps its message unless success
+  queue_status try_push(const T& value) { return offer(value); }
+  queue_status try_push(T&& value) { return offer(std::move(value)); }
+
+  /// The same, and adds to `dropped` how many messages the policy discarded in this call.
+  queue_status try_push(const T& value, std::size_t& dropped) { return offer(value, &dropped); }
+  queue_status try_push(T&& value, std::size_t& dropped) {
+    return offer(std::move(value), &dropped);
+  }
+
+  /// Waits for room until a point in time, on any clock, or for a duration.
+  ///
+  /// Progress  blocking: waits for room, the deadline, or the stop
+  /// Returns   success; closed; stopped; timeout, never early; or what the policy answers
+  template <class Rep, class Period, stoppable_token S = never_stop>
+  queue_status try_push_for(T&& value, std::chrono::duration<Rep, Period> timeout, S token = {}) {
+    return push_or_wait(std::move(value), detail::steady_deadline{timeout}, token);
+  }
+  template <class Rep, class Period, stoppable_token S = never_stop>
+  queue_status try_push_for(const T& value, std::chrono::duration<Rep, Period> timeout,
+                            S token = {}) {
+    return push_or_wait(value, detail::steady_deadline{timeout}, token);
+  }
+  template <class Clock, class Duration, stoppable_token S = never_stop>
+  queue_status try_push_until(T&& value, std::chrono::time_point<Clock, Duration> deadline,
+                              S token = {}) {
+    return push_or_wait(std::move(value), detail::deadline_at(deadline), token);
+  }
+  template <class Clock, class Duration, stoppable_token S = never_stop>
+  queue_status try_push_until(const T& value, std::chrono::time_point<Clock, Duration> deadline,
+                              S token = {}) {
+    return push_or_wait(value, detail::deadline_at(deadline), token);
+  }
+
+  /// Puts [first, last) in, in order, waiting for room as push does. What the policy discards is
+  /// passed over; other producers' messages may come between.
+  ///
+  /// Progress  blocking: waits for room
+  /// Throws    what the iterator or the copy of a message throws; those before it are in
+  /// Returns   the first element that was not taken: `last`, unless closed or refused
+  template <std::input_iterator I, std::sentinel_for<I> E>
+    requires std::convertible_to<std::iter_reference_t<I>, T>
+  I push_range(I first, E last);
+
+  // ---- Consumers
+
+  /// Takes the first message; waits for one.
+  ///
+  /// Caller    as for the queue's pop
+  /// Progress  blocking: waits for a message
+  /// Cost      the queue's pop and one load (over spsc_queue one fence more, if the mailbox parks);
+  ///           a system call when somebody sleeps
+  /// Throws    nothing (a token's callback may)
+  /// Orders    see push
+  /// Returns   the message; nullopt once closed and drained, or stopped with no message there
+  std::optional<T> pop() { return pop(never_stop{}); }
+  template <stoppable_token S>
+  std::optional<T> pop(S token);
+
+  /// Takes the first message if there is one.
+  ///
+  /// Caller    as for the queue's pop
+  /// Progress  as the queue's pop
+  /// Returns   the message; empty; closed, for ever; busy if the queue says so, or if the one
+  ///           producer is in the middle of a push into a mailbox that is being closed
+  expected<T, queue_status> try_pop();
+
+  /// The same by assignment: `into` is untouched unless the answer is success.
+  queue_status try_pop(T& into)
+    requires std::is_nothrow_move_assignable_v<T>;
+
+  /// Waits for a message until a point in time, on any clock, or for a duration.
+  ///
+  /// Progress  blocking: waits for a message, the deadline, or the stop
+  /// Returns   the message; closed; stopped; timeout, never early
+  template <class Rep, class Period, stoppable_token S = never_stop>
+  expected<T, queue_status> try_pop_for(std::chrono::duration<Rep, Period> timeout, S token = {}) {
+    return pop_or_wait(detail::steady_deadline{timeout}, token);
+  }
+  template <class Clock, class Duration, stoppable_token S = never_stop>
+  expected<T, queue_status> try_pop_until(std::chrono::time_point<Clock, Duration> deadline,
+                                          S token = {}) {
+    return pop_or_wait(detail::deadline_at(deadline), token);
+  }
+
+  /// Waits for one message, then takes what is there, up to `max`.
+  ///
+  /// Progress  blocking: waits for the first message
+  /// Throws    what the assignment to `*out` throws; that message is consumed
+  /// Returns   how many; 0 once closed and drained, stopped, or if max is 0
+  template <std::output_iterator<T> O, stoppable_token S = never_stop>
+  std::size_t pop_n(O out, std::size_t max, S token = {});
+
+  /// Hands every message to `handler` as T&&, waiting for the next one.
+  ///
+  /// Progress  blocking: waits for messages
+  /// Throws    what `handler` throws; its message is consumed, and run may be called again
+  /// Returns   closed, when everything was delivered; or stopped
+  template <std::invocable<T&&> F, stoppable_token S = never_stop>
+  queue_status run(F&& handler, S token = {});
+
+  // ---- Anybody
+
+  /// Ends the intake: from now on pushes are refused; what is inside is still delivered. Whoever
+  /// waits is woken. May be called again.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free; two system calls
+  /// Orders    all before the call happens before whoever is told closed
+  void close() noexcept;
+
+  bool is_closed() const noexcept { return closed_.load(acquire) != 0; } // (C)
+
+  /// Is it closed, and nothing left, for ever?
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  bool is_drained() const noexcept { return is_closed() && closing_.is_over(queue_); }
+
+  /// Caller    anyone
+  /// Progress  as the queue's size_approx
+  mailbox_stats stats() const noexcept;
+  std::size_t size_approx() const noexcept { return queue_.size_approx(); }
+  std::size_t capacity() const noexcept { return queue_.capacity(); }
+  const char* name() const noexcept { return options_.name; }
+
+private:
+  using enum detail::memory_order;
+  using event = detail::event_count<Wait>;
+
+  static void check(const mailbox_options& options);
+  static Queue make_queue(std::size_t capacity);
+  template <class U, class Deadline, stoppable_token S>
+  queue_status push_or_wait(U&& value, const Deadline& deadline, const S& token);
+  template <class Deadline, stoppable_token S>
+  expected<T, queue_status> pop_or_wait(const Deadline& deadline, const S& token);
+  template <class U>
+  queue_status attempt_push(U&& value);
+  template <class U>
+  queue_status offer(U&& value, std::size_t* dropped = nullptr);
+  template <class U>
+  queue_status evict_and_push(U&& value, std::size_t* dropped);
+  static void order_before_look() noexcept;
+  static void published(event& other_side) noexcept;
+
+  /// Tells the other side, when it goes out of scope, that there may be several.
+  struct announcement {
+    event& other_side;
+    ~announcement() {
+      order_before_look();
+      other_side.notify_all();
+    }
+  };
+
+  const mailbox_options options_;
+  mutable Queue queue_; // mutable: to ask whether it is over may seal it
+  mutable detail::closing<Queue> closing_;
+  alignas(detail::cache_line) detail::closed_flag closed_;
+  event not_empty_;
+  event not_full_;
+  detail::atomic<std::uint64_t> rejected_;
+  detail::atomic<std::uint64_t> dropped_;
+};
+
+/// P0260's name for it.
+template <message T, class Allocator = std::allocator<T>>
+using bounded_queue = mailbox<T, mpmc_queue<T, dynamic_capacity, Allocator>>;
+
+// ---- Definitions, in the order of the class
+
+template <message T, class Queue, class Wait>
+mailbox<T, Queue, Wait>::mailbox(mailbox_options options)
+    : options_{options}, queue_(make_queue(options.capacity)) {
+  check(options);
+}
+
+template <message T, class Queue, class Wait>
+template <class Allocator>
+  requires std::constructible_from<Queue, std::size_t, const Allocator&>
+mailbox<T, Queue, Wait>::mailbox(mailbox_options options, const Allocator& allocator)
+    : options_{options}, queue_(options.capacity, allocator) {
+  check(options);
+}
+
+template <message T, class Queue, class Wait>
+template <std::input_iterator I, std::sentinel_for<I> E>
+  requires std::convertible_to<std::iter_reference_t<I>, T>
+I mailbox<T, Queue, Wait>::push_range(I first, E last) {
+  while (first != last) {
+    {
+      const announcement announced{not_empty_}; // after the push, also if it throws in the middle
+      const auto push = closing_.begin_push(closed_);
+      if (!push.is_open) return first;
+      first = queue_.try_push_range(std::move(first), last);
+    }
+    if (first == last) break;
+    const queue_status status = push_or_wait(*first, detail::no_deadline{}, never_stop{});
+    if (status != queue_status::success && status != queue_status::dropped) return first;
+    ++first;
+  }
+  return first;
+}
+
+template <message T, class Queue, class Wait>
+template <stoppable_token S>
+std::optional<T> mailbox<T, Queue, Wait>::pop(S token) {
+  auto result = pop_or_wait(detail::no_deadline{}, token);
+  if (!result) return std::nullopt;
+  return std::optional<T>{std::move(*result)};
+}
+
+template <message T, class Queue, class Wait>
+expected<T, queue_status> mailbox<T, Queue, Wait>::try_pop() {
+  auto result = queue_.try_pop();
+  if (!result && result.error() == queue_status::empty && is_closed()) {
+    result = closing_.last_pop(queue_);
+  }
+  if (result) published(not_full_);
+  return result;
+}
+
+template <message T, class Queue, class Wait>
+queue_status mailbox<T, Queue, Wait>::try_pop(T& into)
+  requires std::is_nothrow_move_assignable_v<T>
+{
+  auto result = try_pop();
+  if (result) into = std::move(*result);
+  return result.error();
+}
+
+template <message T, class Queue, class Wait>
+template <std::output_iterator<T> O, stoppable_token S>
+std::size_t mailbox<T, Queue, Wait>::pop_n(O out, std::size_t max, S token) {
+  if (max == 0) return 0;
+  auto first = pop_or_wait(detail::no_deadline{}, token);
+  if (!first) return 0;
+  *out = std::move(*first);
+  const announcement announced{not_full_}; // after the pops, also if one throws in the middle
+  return 1 + queue_.try_pop_n(++out, max - 1);
+}
+
+template <message T, class Queue, class Wait>
+template <std::invocable<T&&> F, stoppable_token S>
+queue_status mailbox<T, Queue, Wait>::run(F&& handler, S token) {
+  for (;;) {
+    auto result = pop_or_wait(detail::no_deadline{}, token);
+    if (!result) return result.error();
+    handler(std::move(*result));
+  }
+}
+
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::close() noexcept {
+  closed_.store(1, release); // (C)
+  not_empty_.interrupt();
+  not_full_.interrupt();
+}
+
+template <message T, class Queue, class Wait>
+mailbox_stats mailbox<T, Queue, Wait>::stats() const noexcept {
+  const std::uint64_t dropped = dropped_.load(relaxed); // (I3)
+  const std::uint64_t evicted = options_.on_full == overflow::drop_oldest ? dropped : 0;
+  const std::uint64_t taken = queue_.popped();
+  return {.pushed = queue_.pushed(),
+          .popped = taken < evicted ? 0 : taken - evicted,
+          .rejected = rejected_.load(relaxed), // (I3)
+          .dropped = dropped,
+          .push_waits = not_full_.waits(),
+          .pop_waits = not_empty_.waits(),
+          .wakeups = not_full_.wakeups() + not_empty_.wakeups(),
+          .depth = queue_.size_approx()};
+}
+
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::check(const mailbox_options& options) {
+  if (options.on_full == overflow::drop_oldest && queue_facts<Queue>::consumers == arity::one) {
+    detail::throw_invalid_argument(
+        "mailroom: overflow::drop_oldest needs a queue with many consumers");
+  }
+}
+
+template <message T, class Queue, class Wait>
+Queue mailbox<T, Queue, Wait>::make_queue([[maybe_unused]] std::size_t capacity) {
+  if constexpr (std::is_constructible_v<Queue, std::size_t>) {
+    return Queue(capacity);
+  } else {
+    return Queue();
+  }
+}
+
+template <message T, class Queue, class Wait>
+template <class U, class Deadline, stoppable_token S>
+queue_status mailbox<T, Queue, Wait>::push_or_wait(U&& value, const Deadline& deadline,
+                                                   const S& token) {
+  const auto attempt = [&] { return attempt_push(std::forward<U>(value)); };
+  if (options_.on_full == overflow::block) return not_full_.await(deadline, token, attempt);
+  queue_status status = offer(std::forward<U>(value));
+  while (status == queue_status::busy) {
+    detail::yield();
+    status = offer(std::forward<U>(value));
+  }
+  return status;
+}
+
+template <message T, class Queue, class Wait>
+template <class Deadline, stoppable_token S>
+expected<T, queue_status> mailbox<T, Queue, Wait>::pop_or_wait(const Deadline& deadline,
+                                                               const S& token) {
+  auto result = try_pop();
+  if (result) return result;
+  const queue_status status = not_empty_.await(deadline, token, [&] {
+    result = try_pop();
+    return result.error();
+  });
+  if (!result) result = unexpected{status};
+  return result;
+}
+
+/// One attempt, without waiting. The value is moved from only on success.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::attempt_push(U&& value) {
+  queue_status status = queue_status::closed;
+  {
+    const auto push = closing_.begin_push(closed_);
+    if (!push.is_open) return status;
+    status = queue_.try_push(std::forward<U>(value));
+  }
+  if (status == queue_status::success) published(not_empty_);
+  return status;
+}
+
+/// One attempt, and what the overflow policy makes of it when there is no room.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
+  const queue_status status = attempt_push(std::forward<U>(value));
+  if (status != queue_status::full) return status;
+  switch (options_.on_full) {
+  case overflow::block: break;
+  case overflow::reject: rejected_.fetch_add(1, relaxed); break; // (I3)
+  case overflow::drop_newest:
+    dropped_.fetch_add(1, relaxed); // (I3)
+    if (dropped != nullptr) ++*dropped;
+    return queue_status::dropped;
+  case overflow::drop_oldest: return evict_and_push(std::forward<U>(value), dropped);
+  }
+  return status;
+}
+
+/// Discards the oldest message until there is room. Whoever pops meanwhile helps.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::evict_and_push(U&& value, std::size_t* dropped) {
+  queue_status status = queue_status::full;
+  while (status == queue_status::full) {
+    if (is_closed()) return queue_status::closed;
+    if (queue_.try_pop()) {
+      dropped_.fetch_add(1, relaxed); // (I3)
+      if (dropped != nullptr) ++*dropped;
+    }
+    status = attempt_push(std::forward<U>(value));
+  }
+  return status;
+}
+
+/// Makes what was published come before the look for sleepers that follows.
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::order_before_look() noexcept {
+  if constexpr (event::parks && !queue_facts<Queue>::sequentially_consistent) {
+    detail::fence(seq_cst); // (D)
+  }
+}
+
+/// Tells the other side that there is a message, or room for one.
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
+  order_before_look();
+  other_side.notify_one();
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_MAILBOX_MAILBOX_HPP
