@@ -31,6 +31,18 @@ concept message = std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatil
 template <class T>
 concept nothrow_message = message<T> && std::is_nothrow_move_constructible_v<T>;
 
+/// What a message can be made of, from a range that may not fit whole: an element that does not fit
+/// must still be there. It is copied or converted from a value that stays, or it is a message
+/// itself, whose move can be undone.
+template <class Element, class T>
+concept range_element = std::constructible_from<T, Element> &&
+                        (!std::is_rvalue_reference_v<Element> ||
+                         (std::same_as<Element, T&&> && std::is_nothrow_move_constructible_v<T>));
+
+/// A callable that takes a message.
+template <class F, class T>
+concept message_handler = requires(F& handler, T&& value) { handler(std::move(value)); };
+
 /// Any stop token of the std::stop_token family; <stop_token> itself is not needed.
 template <class S>
 concept stoppable_token = std::copyable<S> && requires(const S& token) {

@@ -14,9 +14,10 @@
 //
 //      | phase: 64 - index_bits                     | cell: index_bits |
 //
-// A phase only grows, so a word that a thread has seen cannot come back unless the thread stands
-// still while the phase runs through all its values: with the fewest bits that tell the cells
-// apart that takes about 2^61 messages, whatever the capacity. Positions and phases may wrap.
+// A phase only grows, so a word that a thread has seen cannot come back, nor be taken for another
+// lap's, unless the thread stands still while the phase runs through half of its values. The cell
+// gets no more bits than it needs, so that this takes at least 2^55 messages (2^60 from 32 slots
+// on). Positions and phases may wrap.
 
 #include <mailroom/detail/capacity.hpp>
 

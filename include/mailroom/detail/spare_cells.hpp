@@ -11,6 +11,7 @@
 // Invariants
 //   (I1)  a place that is empty belongs to the one call that emptied it; nobody else writes it, but
 //         for writing empty again
+//   (I2)  the constructor is alone
 //
 // Memory order
 //   (S)   spare: giving a cell back -> taking it: its last user has left it.
@@ -32,7 +33,7 @@ public:
   /// Fills the places with the cells first, first + 1, ...
   explicit spare_cells(std::size_t first) noexcept {
     for (std::size_t i = 0; i != Count; ++i) {
-      places_[i].cell.store(first + i, memory_order::release); // (S)
+      places_[i].cell.store(first + i, memory_order::relaxed); // (I2)
     }
   }
 
@@ -46,7 +47,7 @@ public:
   ///
   /// Caller    anyone
   /// Progress  wait-free: looks at every place once
-  /// Returns   no_cell if Count calls are in progress
+  /// Returns   no_cell if every place looked empty, which takes about Count calls in progress
   loan take() noexcept {
     const std::size_t start = stack_hint();
     for (std::size_t i = 0; i != Count; ++i) {

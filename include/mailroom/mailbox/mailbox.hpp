@@ -44,7 +44,7 @@
 #include <mailroom/mailbox/closing.hpp>
 
 #include <chrono>      // duration, time_point
-#include <concepts>    // constructible_from, convertible_to, invocable
+#include <concepts>    // constructible_from, convertible_to
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator
@@ -184,7 +184,8 @@ public:
   /// Throws    what the iterator or the copy of a message throws; those before it are in
   /// Returns   the first element that was not taken: `last`, unless closed or refused
   template <std::input_iterator I, std::sentinel_for<I> E>
-    requires std::convertible_to<std::iter_reference_t<I>, T>
+    requires range_element<std::iter_reference_t<I>, T> &&
+             std::convertible_to<std::iter_reference_t<I>, T>
   I push_range(I first, E last);
 
   // ---- Consumers
@@ -241,7 +242,7 @@ public:
   /// Progress  blocking: waits for messages
   /// Throws    what `handler` throws; its message is consumed, and run may be called again
   /// Returns   closed, when everything was delivered; or stopped
-  template <std::invocable<T&&> F, stoppable_token S = never_stop>
+  template <message_handler<T> F, stoppable_token S = never_stop>
   queue_status run(F&& handler, S token = {});
 
   // ---- Anybody
@@ -329,7 +330,8 @@ mailbox<T, Queue, Wait>::mailbox(mailbox_options options, const Allocator& alloc
 
 template <message T, class Queue, class Wait>
 template <std::input_iterator I, std::sentinel_for<I> E>
-  requires std::convertible_to<std::iter_reference_t<I>, T>
+  requires range_element<std::iter_reference_t<I>, T> &&
+           std::convertible_to<std::iter_reference_t<I>, T>
 I mailbox<T, Queue, Wait>::push_range(I first, E last) {
   while (first != last) {
     {
@@ -385,7 +387,7 @@ std::size_t mailbox<T, Queue, Wait>::pop_n(O out, std::size_t max, S token) {
 }
 
 template <message T, class Queue, class Wait>
-template <std::invocable<T&&> F, stoppable_token S>
+template <message_handler<T> F, stoppable_token S>
 queue_status mailbox<T, Queue, Wait>::run(F&& handler, S token) {
   for (;;) {
     auto result = pop_or_wait(detail::no_deadline{}, token);

@@ -16,11 +16,12 @@
 //      try_pop     spare cell ----------CAS--------------> slot, and the slot's full cell is ours
 //
 // Invariants
-//   (I1)  a cell is in one slot, or in one spare place, or in the hands of one call
+//   (I1)  a cell is in one slot, or in one spare place, or in the hands of one call (the cell whose
+//         slot was sealed is in none)
 //   (I2)  a message lives in a cell that is full in a slot, or in the hands of a call; nowhere else
 //
-// Limit: a call in progress holds one of 64 spare cells. With more than 64 calls standing still
-// inside at a time the next one answers busy. A thread that dies in a call costs one spare cell.
+// Limit: a call in progress holds one of 64 spare cells. When a call finds none, which takes about
+// 64 others that stand still inside, it answers busy. A thread that dies in a call costs one.
 //
 // Decision: cells instead of messages in the slots. A message cannot be written in one step, so
 //   whoever writes it into the ring owns a slot meanwhile, and stops all others when it stands
@@ -36,13 +37,13 @@
 #include <mailroom/queue/exchange_ring.hpp>
 
 #include <algorithm>   // min
-#include <concepts>    // constructible_from, invocable, copy_constructible
+#include <concepts>    // constructible_from, copy_constructible
 #include <cstddef>     // size_t
 #include <cstdint>     // int64_t, uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
 #include <memory>      // addressof, allocator, construct_at, destroy_at
 #include <span>        // span
-#include <type_traits> // is_nothrow_move_assignable, is_same
+#include <type_traits> // is_nothrow_move_assignable, is_polymorphic, is_same
 #include <utility>     // forward, move
 
 namespace mailroom::inline v0 {
@@ -56,7 +57,7 @@ public:
   using size_type = std::size_t;
   using allocator_type = Allocator;
 
-  /// How many calls may be in progress at a time before one answers busy.
+  /// About how many calls may stand still inside at a time before one answers busy.
   static constexpr std::size_t spare_cells = 64;
 
   /// Makes an empty queue whose slots are inside the object. Throws nothing.
@@ -108,8 +109,8 @@ public:
     return try_put([](T&) noexcept {}, std::forward<Args>(args)...);
   }
 
-  /// Puts messages of [first, last) at the back, in order, until one does not fit. Other producers'
-  /// messages may come between them.
+  /// Puts messages of [first, last) at the back, in order, until one does not fit or the answer is
+  /// busy. Other producers' messages may come between them. An element may be read twice.
   ///
   /// Caller    anyone
   /// Progress  lock-free, if the iterator is
@@ -117,7 +118,7 @@ public:
   /// Throws    what the iterator or T's constructor throws; the messages before are in the queue
   /// Returns   the first element that was not taken
   template <std::input_iterator I, std::sentinel_for<I> S>
-    requires std::constructible_from<T, std::iter_reference_t<I>>
+    requires range_element<std::iter_reference_t<I>, T>
   I try_push_range(I first, S last);
 
   /// Moves messages from the beginning of the run. Otherwise as try_push_range.
@@ -143,7 +144,7 @@ public:
   queue_status try_pop(T& into) noexcept
     requires std::is_nothrow_move_assignable_v<T>;
 
-  /// Takes up to `max` messages, one by one, until there is none.
+  /// Takes up to `max` messages, one by one, until there is none or the answer is busy.
   ///
   /// Caller    anyone
   /// Progress  lock-free, if the iterator is
@@ -153,14 +154,15 @@ public:
   template <std::output_iterator<T> O>
   size_type try_pop_n(O out, size_type max);
 
-  /// Hands messages to `handler`, in place, as T&&, until there is none, and at most capacity().
+  /// Hands messages to `handler`, in place, as T&&, until there is none or the answer is busy, and
+  /// at most capacity().
   /// The handler may use the queue. While it runs it holds one spare cell, and blocks nobody.
   ///
   /// Caller    anyone
   /// Progress  lock-free, if the handler is
   /// Throws    what `handler` throws; the message that it was given is consumed, the others stay
   /// Returns   how many were handed over
-  template <std::invocable<T&&> F>
+  template <message_handler<T> F>
   size_type consume_all(F&& handler);
 
   // ---- Anybody
@@ -296,7 +298,7 @@ queue_status mpmc_queue<T, Capacity, Allocator>::try_push(T&& value)
 
 template <message T, std::size_t Capacity, class Allocator>
 template <std::input_iterator I, std::sentinel_for<I> S>
-  requires std::constructible_from<T, std::iter_reference_t<I>>
+  requires range_element<std::iter_reference_t<I>, T>
 I mpmc_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
   own_cell own{*this};
   place end = ring_.near_end();
@@ -356,7 +358,7 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) 
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-template <std::invocable<T&&> F>
+template <message_handler<T> F>
 std::size_t mpmc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
   own_cell own{*this};
   place front = ring_.near_front();
@@ -427,12 +429,15 @@ queue_status mpmc_queue<T, Capacity, Allocator>::try_take_at(place& front, own_c
   return queue_status::success;
 }
 
-/// Moves a message back into the argument that it came from.
+/// Moves a message back into the argument that it came from. Without an assignment it is made anew
+/// there, which a part of a larger object would not survive.
 template <message T, std::size_t Capacity, class Allocator>
 void mpmc_queue<T, Capacity, Allocator>::hand_back(T& target, T& built) noexcept {
   if constexpr (std::is_nothrow_move_assignable_v<T>) {
     target = std::move(built);
   } else {
+    static_assert(!std::is_polymorphic_v<T>,
+                  "mailroom: a polymorphic message needs a nothrow move assignment");
     std::destroy_at(std::addressof(target));
     std::construct_at(std::addressof(target), std::move(built));
   }

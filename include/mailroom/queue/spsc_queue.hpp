@@ -41,7 +41,7 @@
 #include <mailroom/core/concepts.hpp>
 
 #include <algorithm>   // min
-#include <concepts>    // constructible_from, invocable, copy_constructible, assignable_from
+#include <concepts>    // constructible_from, copy_constructible, assignable_from
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
@@ -151,13 +151,13 @@ public:
   size_type try_pop_n(O out, size_type max);
 
   /// Hands every message that is there at the call to `handler`, in place, as T&&, and gives the
-  /// slots back together.
+  /// slots back together. The handler may not pop from the queue.
   ///
   /// Caller    the consumer
   /// Progress  wait-free, if the handler is
   /// Throws    what `handler` throws; the message that it was given is consumed, the others stay
   /// Returns   how many were handed over
-  template <std::invocable<T&&> F>
+  template <message_handler<T> F>
   size_type consume_all(F&& handler);
 
   /// The message at the front, which stays there; nullptr when the queue is empty.
@@ -200,8 +200,11 @@ private:
   /// Publishes, when it goes out of scope, the run that one side has got through.
   struct published_run {
     detail::atomic<position>& end;
-    position at;
-    ~published_run() { end.store(at, release); } // (F) (E)
+    const position from;
+    position at = from;
+    ~published_run() {
+      if (at != from) end.store(at, release); // (F) (E)
+    }
   };
 
   friend struct detail::test_access;
@@ -301,8 +304,9 @@ spsc_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept(std::is_nothrow_mo
 template <message T, std::size_t Capacity, class Allocator>
 template <std::output_iterator<T> O>
 std::size_t spsc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) {
-  const position head = head_.load(relaxed); // (I3)
-  const position count = std::min<position>(waiting(head), max);
+  const position head = head_.load(relaxed);                     // (I3)
+  if (seen_tail_ - head < max) seen_tail_ = tail_.load(acquire); // (F)
+  const position count = std::min<position>(seen_tail_ - head, max);
   published_run run{head_, head};
   for (; run.at != head + count; ++out) {
     *out = std::move(slot(run.at));
@@ -313,7 +317,7 @@ std::size_t spsc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) 
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-template <std::invocable<T&&> F>
+template <message_handler<T> F>
 std::size_t spsc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
   struct consumed {
     spsc_queue& queue;
