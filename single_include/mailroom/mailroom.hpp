@@ -1,0 +1,4763 @@
+// SPDX-License-Identifier: MIT
+// mailroom 0.1.0 in one header, generated from include/ by single_include/amalgamate.cmake.
+// Do not edit it: edit there, then build the target mailroom.amalgamate.
+
+// ---- <mailroom/detail/config.hpp>
+
+#ifndef MAILROOM_DETAIL_CONFIG_HPP
+#define MAILROOM_DETAIL_CONFIG_HPP
+
+// What the compiler was told: the version, the cache line, and whether exceptions exist.
+//
+// These are all the macros of the library. None of them changes the layout of a type. Units with
+// and without exceptions do not belong into one program all the same, as with any header library:
+// the linker keeps one copy of each inline function, and it may be the one that cannot catch.
+//
+// Decision: cache_line is a constant of ours. std::hardware_destructive_interference_size follows
+//   -mtune, so two units of one program could disagree about a layout; and 64 is too little where
+//   the adjacent line is prefetched with the first (x86-64) or lines are 128 bytes (Apple, POWER).
+
+#include <cstddef>   // size_t
+#include <cstdlib>   // abort
+#include <stdexcept> // invalid_argument, length_error
+
+#define MAILROOM_VERSION_MAJOR 0
+#define MAILROOM_VERSION_MINOR 1
+#define MAILROOM_VERSION_PATCH 0
+
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+#define MAILROOM_EXCEPTIONS 1
+#else
+#define MAILROOM_EXCEPTIONS 0
+#endif
+
+namespace mailroom::inline v0::detail {
+
+/// Data that different threads write stands at least this many bytes apart.
+inline constexpr std::size_t cache_line = 128;
+
+/// Lets a test start a queue at a position of its choice. Only tests define it.
+struct test_access;
+
+/// Reports a bad argument. Where exceptions are off there is nobody to tell: the program ends.
+///
+/// Throws    std::invalid_argument
+[[noreturn]] inline void throw_invalid_argument([[maybe_unused]] const char* what) {
+#if MAILROOM_EXCEPTIONS
+  throw std::invalid_argument{what};
+#else
+  std::abort();
+#endif
+}
+
+/// Reports a size that cannot be had.
+///
+/// Throws    std::length_error
+[[noreturn]] inline void throw_length_error([[maybe_unused]] const char* what) {
+#if MAILROOM_EXCEPTIONS
+  throw std::length_error{what};
+#else
+  std::abort();
+#endif
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_CONFIG_HPP
+
+// ---- <mailroom/detail/platform.hpp>
+
+#ifndef MAILROOM_DETAIL_PLATFORM_HPP
+#define MAILROOM_DETAIL_PLATFORM_HPP
+
+// Everything that the library asks of the machine and its operating system; the one seam.
+//
+// No other header includes <atomic>, calls the kernel or reads a clock. Tests that want to drive
+// the schedule put a file of the same name in front of this one on the include path; no macro and
+// no template parameter in the shipped headers is needed for it.
+//
+//   atomic<T>    an atomic object whose every access names its order: there is no default
+//   cell<T>      room for one T, which may or may not be alive
+//   fence()      a fence of the given order
+//   relax()      tells the core that this loop waits; yield() gives the core away
+//   now()        nanoseconds on the steady clock
+//   futex        a 32-bit word that threads can sleep on
+//   stack_hint() a number that mostly differs between threads
+//   innermost_handler  what the thread is running, so that a handler may end its own subscription
+//
+// Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
+//   them (i386 with cmpxchg8b, ARMv7) is supported, any other is refused below with a sentence.
+// Decision: the thread sanitizer does not know fences and reports races that are none, so under it
+//   a fence is a read-modify-write of one shared word, which orders at least as much.
+// Decision: no std::atomic::wait. Its notify looks for sleepers with a load that may pass the
+//   store before it, and it has no deadline. Linux's futex takes an absolute deadline on the
+//   steady clock; elsewhere a mutex and a condition variable stand in for it.
+
+#include <atomic>  // atomic, atomic_thread_fence, memory_order
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint32_t, uintptr_t
+#include <limits>  // numeric_limits
+#include <memory>  // addressof, construct_at, destroy_at
+#include <utility> // forward
+
+#if defined(__linux__) && __has_include(<linux/futex.h>)
+#define MAILROOM_DETAIL_FUTEX 1
+#include <climits>       // INT_MAX
+#include <cerrno>        // errno
+#include <ctime>         // clock_gettime, timespec
+#include <linux/futex.h> // FUTEX_*
+#include <sched.h>       // sched_yield
+#include <sys/syscall.h> // SYS_futex
+#include <unistd.h>      // syscall
+#else
+#define MAILROOM_DETAIL_FUTEX 0
+#include <chrono>             // steady_clock
+#include <condition_variable> // condition_variable
+#include <mutex>              // mutex, unique_lock
+#include <thread>             // this_thread
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h> // _mm_pause, __yield
+#endif
+
+namespace mailroom::inline v0::detail {
+
+// ---- Atomics
+
+using std::memory_order;
+
+/// std::atomic without its defaults: an access that does not name its order does not compile.
+template <class T>
+class atomic {
+  static_assert(std::atomic<T>::is_always_lock_free,
+                "mailroom: this target has no lock-free atomics of 64 bits; the library's promises "
+                "cannot be kept here");
+
+public:
+  constexpr atomic() noexcept : value_{T{}} {}
+  constexpr explicit atomic(T value) noexcept : value_{value} {}
+  atomic(const atomic&) = delete;
+  atomic& operator=(const atomic&) = delete;
+  ~atomic() = default;
+
+  T load(memory_order order) const noexcept { return value_.load(order); }
+  void store(T value, memory_order order) noexcept { value_.store(value, order); }
+  T exchange(T value, memory_order order) noexcept { return value_.exchange(value, order); }
+  T fetch_add(T value, memory_order order) noexcept { return value_.fetch_add(value, order); }
+  T fetch_sub(T value, memory_order order) noexcept { return value_.fetch_sub(value, order); }
+
+  /// Never fails without a reason; `expected` then holds what was there.
+  bool compare_exchange(T& expected, T desired, memory_order success,
+                        memory_order failure) noexcept {
+    return value_.compare_exchange_strong(expected, desired, success, failure);
+  }
+
+private:
+  std::atomic<T> value_;
+};
+
+#if defined(__SANITIZE_THREAD__)
+#define MAILROOM_DETAIL_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MAILROOM_DETAIL_TSAN 1
+#endif
+#endif
+#ifndef MAILROOM_DETAIL_TSAN
+#define MAILROOM_DETAIL_TSAN 0
+#endif
+
+#if MAILROOM_DETAIL_TSAN
+inline std::atomic<unsigned> fence_word{0};
+inline void fence(memory_order) noexcept { fence_word.fetch_add(0, memory_order::seq_cst); }
+#else
+inline void fence(memory_order order) noexcept { std::atomic_thread_fence(order); }
+#endif
+
+// ---- Room for one message
+
+/// Storage for one T. The queue that owns it knows whether a T lives there.
+template <class T>
+class cell {
+public:
+  cell() noexcept {} // NOLINT(modernize-use-equals-default): the union has nothing to construct
+  cell(const cell&) = delete;
+  cell& operator=(const cell&) = delete;
+  ~cell() {} // NOLINT(modernize-use-equals-default): the owner has destroyed what lived here
+
+  /// Begins the life of a T. Throws what its constructor throws; then nothing lives here.
+  template <class... Args>
+  void construct(Args&&... args) {
+    std::construct_at(std::addressof(value_), std::forward<Args>(args)...);
+  }
+
+  /// The T that lives here.
+  T& value() noexcept { return value_; }
+
+  /// Ends its life.
+  void destroy() noexcept { std::destroy_at(std::addressof(value_)); }
+
+private:
+  union {
+    T value_;
+  };
+};
+
+// ---- Waiting
+
+/// Tells the core that the thread is waiting in a loop.
+inline void relax() noexcept {
+#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(_M_IX86) || defined(_M_X64)
+  _mm_pause();
+#else
+  __yield();
+#endif
+#elif defined(__i386__) || defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+  asm volatile("yield" ::: "memory");
+#elif defined(__riscv)
+  asm volatile(".insn i 0x0F, 0, x0, x0, 0x010" ::: "memory"); // pause; a no-op where unknown
+#endif
+}
+
+/// A deadline or the time, in nanoseconds on the steady clock.
+using nanoseconds = std::int64_t;
+
+/// The deadline that never comes.
+inline constexpr nanoseconds never = std::numeric_limits<nanoseconds>::max();
+
+#if MAILROOM_DETAIL_FUTEX
+
+inline void yield() noexcept { ::sched_yield(); }
+
+inline nanoseconds now() noexcept {
+  std::timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return nanoseconds{time.tv_sec} * 1'000'000'000 + nanoseconds{time.tv_nsec};
+}
+
+/// A word to sleep on.
+struct futex {
+  atomic<std::uint32_t> word;
+};
+
+// Where time_t is wider than the kernel's old one, the old call would misread the deadline.
+#if defined(SYS_futex_time64)
+inline constexpr long futex_call = sizeof(std::time_t) > sizeof(long) ? SYS_futex_time64
+                                                                      : SYS_futex;
+#else
+inline constexpr long futex_call = SYS_futex;
+#endif
+
+/// Sleeps while the word holds `expected`, until a wake or the deadline; may also return early.
+///
+/// Returns   false only when the deadline has passed
+inline bool futex_wait(futex& place, std::uint32_t expected, nanoseconds deadline) noexcept {
+  constexpr nanoseconds second = 1'000'000'000;
+  constexpr nanoseconds last = std::numeric_limits<std::time_t>::max();
+  std::timespec until{};
+  if (deadline > 0) {
+    until.tv_sec = static_cast<std::time_t>(deadline / second < last ? deadline / second : last);
+    until.tv_nsec = static_cast<long>(deadline % second);
+  }
+  const long result =
+      ::syscall(futex_call, &place.word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                deadline == never ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+  return result == 0 || errno != ETIMEDOUT;
+}
+
+inline void futex_wake(futex& place, long how_many) noexcept {
+  ::syscall(futex_call, &place.word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, how_many, nullptr, nullptr,
+            0);
+}
+
+inline void futex_wake_one(futex& place) noexcept { futex_wake(place, 1); }
+inline void futex_wake_all(futex& place) noexcept { futex_wake(place, INT_MAX); }
+
+#else
+
+inline void yield() noexcept { std::this_thread::yield(); }
+
+inline nanoseconds now() noexcept {
+  const auto time = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
+}
+
+/// A word to sleep on. Whoever changed the word passes the lock before waking, so that a sleeper
+/// has either seen the change or is already waiting for the signal.
+struct futex {
+  atomic<std::uint32_t> word;
+  std::mutex lock;
+  std::condition_variable changed;
+};
+
+inline bool futex_wait(futex& place, std::uint32_t expected, nanoseconds deadline) {
+  using std::chrono::steady_clock;
+  std::unique_lock held{place.lock};
+  if (place.word.load(memory_order::acquire) != expected) return true;
+  if (deadline == never) {
+    place.changed.wait(held);
+    return true;
+  }
+  const steady_clock::time_point until{
+      std::chrono::duration_cast<steady_clock::duration>(std::chrono::nanoseconds{deadline})};
+  return place.changed.wait_until(held, until) == std::cv_status::no_timeout;
+}
+
+inline void futex_wake_one(futex& place) {
+  {
+    const std::lock_guard passed{place.lock};
+  }
+  place.changed.notify_one();
+}
+
+inline void futex_wake_all(futex& place) {
+  {
+    const std::lock_guard passed{place.lock};
+  }
+  place.changed.notify_all();
+}
+
+#endif
+
+// ---- What a thread is, and what it is in the middle of
+
+/// A handler that the current thread is running, and the one around it.
+struct handler_frame {
+  const void* owner;
+  handler_frame* outer;
+};
+
+/// The innermost of them. Whoever sets it puts the former back, so nothing stays behind.
+inline thread_local handler_frame* innermost_handler = nullptr;
+
+/// A number that is mostly the same for one thread and mostly differs between threads: its stack.
+///
+/// Decision: not a thread_local, which would leave something behind in every thread, and not the
+///   thread's id, which costs a call. A wrong guess costs a longer search, never correctness.
+inline std::size_t stack_hint() noexcept {
+  const char here = 0;
+  const auto page = reinterpret_cast<std::uintptr_t>(&here) >> 16; // 64 KiB of one stack are alike
+  return static_cast<std::size_t>((std::uint64_t{page} * 0x9E3779B97F4A7C15U) >> 32);
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_PLATFORM_HPP
+
+// ---- <mailroom/detail/mutex.hpp>
+
+#ifndef MAILROOM_DETAIL_MUTEX_HPP
+#define MAILROOM_DETAIL_MUTEX_HPP
+
+// The lock of the rare paths: subscribing, cancelling, naming a topic for the first time.
+//
+// Nothing that pushes, pops or publishes to a known topic takes it. It stands here, and not where
+// it is used, so that the tests can put their own in its place.
+
+#include <mutex> // mutex, lock_guard
+
+namespace mailroom::inline v0::detail {
+
+using std::lock_guard;
+using std::mutex;
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_MUTEX_HPP
+
+// ---- <mailroom/detail/capacity.hpp>
+
+#ifndef MAILROOM_DETAIL_CAPACITY_HPP
+#define MAILROOM_DETAIL_CAPACITY_HPP
+
+// How many messages a queue may hold, checked once, at construction.
+//
+// A ring of slots is a power of two, so that a position becomes a slot by one mask; the capacity is
+// exactly what was asked for, so a ring may have slots that are never used at the same time.
+
+#include <bit>     // bit_ceil
+#include <cstddef> // size_t
+#include <limits>  // numeric_limits
+
+namespace mailroom::inline v0 {
+
+/// As the Capacity of a queue: it is chosen when the queue is constructed.
+inline constexpr std::size_t dynamic_capacity = static_cast<std::size_t>(-1);
+
+namespace detail {
+
+/// The largest number of slots: half the address space keeps every difference of indices positive.
+inline constexpr std::size_t max_slots = std::numeric_limits<std::size_t>::max() / 4 + 1;
+
+/// Returns `capacity`, which is at least one and at most `most`.
+///
+/// Throws    std::invalid_argument for 0; std::length_error above `most`
+constexpr std::size_t checked_capacity(std::size_t capacity, std::size_t most = max_slots) {
+  if (capacity == 0) throw_invalid_argument("mailroom: a queue needs a capacity of at least 1");
+  if (capacity > most) throw_length_error("mailroom: the capacity of a queue is too large");
+  return capacity;
+}
+
+/// The number of slots of a ring for `capacity` messages: the least power of two that holds them.
+constexpr std::size_t slots_for(std::size_t capacity) noexcept { return std::bit_ceil(capacity); }
+
+} // namespace detail
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_DETAIL_CAPACITY_HPP
+
+// ---- <mailroom/detail/storage.hpp>
+
+#ifndef MAILROOM_DETAIL_STORAGE_HPP
+#define MAILROOM_DETAIL_STORAGE_HPP
+
+// A fixed number of elements: inside the object when the number is known, else from an allocator.
+//
+// The elements are atomics and cells, which are made without arguments and never moved. Nothing is
+// allocated after construction; an allocation that fails leaves nothing behind.
+
+#include <cstddef> // size_t
+#include <memory>  // allocator_traits, to_address, uninitialized_default_construct_n, destroy_n
+
+namespace mailroom::inline v0::detail {
+
+/// `Count` elements inside the object; the allocator has nothing to do.
+template <class Element, std::size_t Count, class Allocator>
+class storage {
+public:
+  storage(std::size_t, const Allocator&) noexcept {}
+
+  Element& operator[](std::size_t index) noexcept { return elements_[index]; }
+  const Element& operator[](std::size_t index) const noexcept { return elements_[index]; }
+  static constexpr std::size_t size() noexcept { return Count; }
+
+private:
+  Element elements_[Count];
+};
+
+/// A number of elements that is chosen at construction, from the allocator.
+template <class Element, class Allocator>
+class storage<Element, dynamic_capacity, Allocator> {
+  using allocator = typename std::allocator_traits<Allocator>::template rebind_alloc<Element>;
+  using traits = std::allocator_traits<allocator>;
+
+public:
+  storage(std::size_t count, const Allocator& source)
+      : allocator_(source), count_{count}, elements_{traits::allocate(allocator_, count)} {
+    std::uninitialized_default_construct_n(std::to_address(elements_), count_);
+  }
+  storage(const storage&) = delete;
+  storage& operator=(const storage&) = delete;
+  ~storage() {
+    std::destroy_n(std::to_address(elements_), count_);
+    traits::deallocate(allocator_, elements_, count_);
+  }
+
+  Element& operator[](std::size_t index) noexcept { return std::to_address(elements_)[index]; }
+  const Element& operator[](std::size_t index) const noexcept {
+    return std::to_address(elements_)[index];
+  }
+  std::size_t size() const noexcept { return count_; }
+
+private:
+  [[no_unique_address]] allocator allocator_;
+  std::size_t count_;
+  typename traits::pointer elements_;
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_STORAGE_HPP
+
+// ---- <mailroom/detail/slot_word.hpp>
+
+#ifndef MAILROOM_DETAIL_SLOT_WORD_HPP
+#define MAILROOM_DETAIL_SLOT_WORD_HPP
+
+// What a slot of the slot-exchange ring says, in one word of 64 bits.
+//
+// Slot i serves the positions i, i + slots, i + 2 * slots, ... one after the other, and passes
+// through two states for each of them. A word is the number of states passed, the phase, in its
+// upper bits, and the index of the cell that the slot holds in its lower ones:
+//
+//      phase 2 * lap         empty: the position of that lap waits for its message
+//      phase 2 * lap + 1     full:  its message is in the cell
+//      phase 2 * lap + 2     empty: the message was taken; the next lap's position waits
+//
+//      | phase: 64 - index_bits                     | cell: index_bits |
+//
+// A phase only grows, so a word that a thread has seen cannot come back, nor be taken for another
+// lap's, unless the thread stands still while the phase runs through half of its values. The cell
+// gets no more bits than it needs, so that this takes at least 2^55 messages (2^60 from 32 slots
+// on). Positions and phases may wrap.
+
+#include <bit>     // bit_width, countr_zero
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint64_t
+
+namespace mailroom::inline v0::detail {
+
+class slot_word {
+public:
+  using word = std::uint64_t;
+  using position = std::uint64_t;
+
+  /// For a ring of `slots` slots, a power of two, that share `cells` cells.
+  constexpr slot_word(std::size_t slots, std::size_t cells) noexcept
+      : slots_{slots}, slot_bits_{std::countr_zero(slots)},
+        index_bits_{static_cast<int>(std::bit_width(cells))} {}
+
+  constexpr std::size_t slots() const noexcept { return slots_; }
+  constexpr std::size_t slot_of(position at) const noexcept {
+    return static_cast<std::size_t>(at) & (slots_ - 1);
+  }
+
+  /// The word of the slot that holds `cell` and waits for the message of position `at`.
+  constexpr word empty(position at, std::size_t cell) const noexcept { return base(at) | cell; }
+
+  /// The word of the slot that holds the message of position `at` in `cell`.
+  constexpr word full(position at, std::size_t cell) const noexcept {
+    return base(at) | (word{1} << index_bits_) | cell;
+  }
+
+  /// `seen`, which is empty, as the last word of its slot: it holds no cell that exists.
+  constexpr word sealed(word seen) const noexcept { return seen | index_mask(); }
+  constexpr bool is_sealed(word seen) const noexcept { return cell(seen) == index_mask(); }
+
+  /// The cell that the slot holds.
+  constexpr std::size_t cell(word seen) const noexcept {
+    return static_cast<std::size_t>(seen & index_mask());
+  }
+
+  /// What the word says about position `at`:
+  ///   below 0  the message of the lap before is still there
+  ///   0        the position waits for its message
+  ///   1        its message is there
+  ///   2..      its message was taken; 3, 4, ... the same slot has gone on with later laps
+  constexpr std::int64_t phase(word seen, position at) const noexcept {
+    return static_cast<std::int64_t>(seen - base(at)) >> index_bits_;
+  }
+
+private:
+  constexpr word base(position at) const noexcept {
+    return (at >> slot_bits_) << (index_bits_ + 1);
+  }
+  constexpr word index_mask() const noexcept { return (word{1} << index_bits_) - 1; }
+
+  std::size_t slots_;
+  int slot_bits_;
+  int index_bits_; // so many that the largest index is not a cell: it says sealed
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_SLOT_WORD_HPP
+
+// ---- <mailroom/detail/spare_cells.hpp>
+
+#ifndef MAILROOM_DETAIL_SPARE_CELLS_HPP
+#define MAILROOM_DETAIL_SPARE_CELLS_HPP
+
+// The cells that no slot of a ring holds: each call in progress borrows one.
+//
+// There are as many places as spare cells. A call empties a place and later refills the same one,
+// mostly with another cell. Where to begin looking depends on the thread, so that threads mostly
+// find a place, and a cache line, of their own.
+//
+// Invariants
+//   (I1)  a place that is empty belongs to the one call that emptied it; nobody else writes it, but
+//         for writing empty again
+//   (I2)  the constructor is alone
+//
+// Memory order
+//   (S)   spare: giving a cell back -> taking it: its last user has left it.
+
+#include <cstddef> // size_t
+#include <limits>  // numeric_limits
+
+namespace mailroom::inline v0::detail {
+
+/// The index of a cell that is none.
+inline constexpr std::size_t no_cell = std::numeric_limits<std::size_t>::max();
+
+template <std::size_t Count>
+class spare_cells {
+public:
+  /// Fills the places with the cells first, first + 1, ...
+  explicit spare_cells(std::size_t first) noexcept {
+    for (std::size_t i = 0; i != Count; ++i) {
+      places_[i].cell.store(first + i, memory_order::relaxed); // (I2)
+    }
+  }
+
+  /// A cell, and the place that it came from.
+  struct loan {
+    std::size_t cell = no_cell;
+    std::size_t place = 0;
+  };
+
+  /// Takes a cell out.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free: looks at every place once
+  /// Returns   no_cell if every place looked empty, which takes about Count calls in progress
+  loan take() noexcept {
+    const std::size_t start = stack_hint();
+    for (std::size_t i = 0; i != Count; ++i) {
+      const std::size_t place = (start + i) % Count;
+      if (places_[place].cell.load(memory_order::relaxed) == no_cell) continue;              // (I1)
+      const std::size_t cell = places_[place].cell.exchange(no_cell, memory_order::acquire); // (S)
+      if (cell != no_cell) return {cell, place};
+    }
+    return {};
+  }
+
+  /// Puts a cell into the place that the caller emptied.
+  ///
+  /// Progress  wait-free
+  void give(loan back) noexcept {
+    places_[back.place].cell.store(back.cell, memory_order::release); // (S)
+  }
+
+private:
+  struct alignas(cache_line / 2) padded {
+    atomic<std::size_t> cell;
+  };
+  padded places_[Count];
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_SPARE_CELLS_HPP
+
+// ---- <mailroom/detail/counted.hpp>
+
+#ifndef MAILROOM_DETAIL_COUNTED_HPP
+#define MAILROOM_DETAIL_COUNTED_HPP
+
+// An object that lives as long as somebody refers to it; the count is inside the object.
+//
+// Decision: not std::shared_ptr, whose count can neither be put in the object nor be driven by the
+//   tests' own atomics, and whose pointer cannot be read without a lock while it is replaced.
+//
+// Invariants
+//   (I1)  who makes a new reference holds one, or is kept from losing the object by other means
+//
+// Memory order
+//   (R)   released: all that was done through a reference -> the destructor that runs after the
+//         last one is gone.
+
+#include <concepts> // derived_from
+#include <cstddef>  // size_t
+#include <utility>  // exchange, forward, swap
+
+namespace mailroom::inline v0::detail {
+
+template <class T>
+class ref;
+
+/// The base of what is counted.
+class counted {
+public:
+  counted() = default;
+  counted(const counted&) = delete;
+  counted& operator=(const counted&) = delete;
+  virtual ~counted() = default;
+
+private:
+  template <class T>
+  friend class ref;
+
+  void hold() const noexcept {
+    references_.fetch_add(1, memory_order::relaxed); // (I1)
+  }
+  void drop() const noexcept {
+    if (references_.fetch_sub(1, memory_order::acq_rel) == 1) delete this; // (R)
+  }
+
+  mutable atomic<std::size_t> references_;
+};
+
+/// A reference to a counted object, or to none.
+template <class T>
+class ref {
+public:
+  ref() noexcept = default;
+  explicit ref(T* object) noexcept : object_{object} {
+    if (object_ != nullptr) object_->hold();
+  }
+  ref(const ref& other) noexcept : ref{other.object_} {}
+  ref(ref&& other) noexcept : object_{std::exchange(other.object_, nullptr)} {}
+  template <std::derived_from<T> U>
+  ref(const ref<U>& other) noexcept : ref{other.get()} {}
+  ref& operator=(ref other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~ref() {
+    if (object_ != nullptr) object_->drop();
+  }
+
+  T* get() const noexcept { return object_; }
+  T& operator*() const noexcept { return *object_; }
+  T* operator->() const noexcept { return object_; }
+  explicit operator bool() const noexcept { return object_ != nullptr; }
+
+private:
+  T* object_ = nullptr;
+};
+
+/// Makes a counted object and the first reference to it.
+template <class T, class... Args>
+ref<T> make_counted(Args&&... args) {
+  return ref<T>{new T(std::forward<Args>(args)...)};
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_COUNTED_HPP
+
+// ---- <mailroom/core/status.hpp>
+
+#ifndef MAILROOM_CORE_STATUS_HPP
+#define MAILROOM_CORE_STATUS_HPP
+
+// What an operation answers: a status, or a message and else a status.
+//
+// The state of a queue is never an exception. The first six statuses are those of P0260R20,
+// Concurrent Queues, with its meanings.
+//
+// Decision: expected is a type of ours in every language mode, so that a C++20 and a C++23 unit of
+//   one program agree about the type that an operation returns. It converts to std::expected.
+// Decision: error() of an expected that holds a value answers E{}, which for queue_status is
+//   success, where std::expected is undefined: a question about a status deserves a true answer.
+
+#include <memory>      // addressof, construct_at, destroy_at
+#include <string_view> // string_view
+#include <type_traits> // is_copy_constructible, is_nothrow_move_constructible
+#include <utility>     // forward, move
+#include <version>     // __cpp_lib_expected
+
+#if defined(__cpp_lib_expected)
+#include <expected> // expected, unexpected
+#endif
+
+namespace mailroom::inline v0 {
+
+enum class [[nodiscard]] queue_status : unsigned char {
+  success = 0,
+  empty,
+  full,
+  closed,
+  busy,       ///< somebody else is in the middle of an operation: retry; never empty, never full
+  busy_async, ///< reserved for P0260's asynchronous operations
+  timeout,    ///< the deadline came first
+  stopped,    ///< a stop token ended the wait
+  dropped,    ///< the overflow policy discarded the new message
+  lagged,     ///< a reader was overtaken
+};
+
+/// The name of a status, as it is written in the program.
+constexpr std::string_view to_string(queue_status status) noexcept {
+  switch (status) {
+  case queue_status::success: return "success";
+  case queue_status::empty: return "empty";
+  case queue_status::full: return "full";
+  case queue_status::closed: return "closed";
+  case queue_status::busy: return "busy";
+  case queue_status::busy_async: return "busy_async";
+  case queue_status::timeout: return "timeout";
+  case queue_status::stopped: return "stopped";
+  case queue_status::dropped: return "dropped";
+  case queue_status::lagged: return "lagged";
+  }
+  return "unknown";
+}
+
+/// The reason why there is no value, on its way into an expected.
+template <class E>
+struct unexpected {
+  E error;
+};
+template <class E>
+unexpected(E) -> unexpected<E>;
+
+namespace detail {
+
+/// Chooses the constructor of expected that takes a message out of a queue.
+struct take_t {
+  explicit take_t() = default;
+};
+inline constexpr take_t take{};
+
+} // namespace detail
+
+/// A T, or the reason why there is none. Operations of one object are not synchronised.
+template <class T, class E>
+class [[nodiscard]] expected {
+  static constexpr bool nothrow_move = std::is_nothrow_move_constructible_v<T>;
+
+public:
+  using value_type = T;
+  using error_type = E;
+
+  expected(T&& value) noexcept(nothrow_move) : value_(std::move(value)), has_value_{true} {}
+  expected(const T& value) : value_(value), has_value_{true} {}
+  expected(unexpected<E> reason) noexcept : error_{reason.error}, has_value_{false} {}
+
+  /// Moves `from` in and then, only if that did not throw, calls `commit`, which ends the life of
+  /// what was moved from. This is how a queue gives a message away without a moment to lose it in.
+  template <class Commit>
+  expected(detail::take_t, T& from, Commit&& commit) noexcept(nothrow_move)
+      : value_(std::move(from)), has_value_{true} {
+    std::forward<Commit>(commit)();
+  }
+
+  expected(expected&& other) noexcept(nothrow_move) : has_value_{other.has_value_} {
+    adopt(std::move(other));
+  }
+  expected(const expected& other)
+    requires std::is_copy_constructible_v<T>
+      : has_value_{other.has_value_} {
+    adopt(other);
+  }
+  expected& operator=(expected&& other) noexcept(nothrow_move) {
+    if (this != &other) replace(std::move(other));
+    return *this;
+  }
+  expected& operator=(const expected& other)
+    requires std::is_copy_constructible_v<T>
+  {
+    if (this != &other) replace(expected(other));
+    return *this;
+  }
+  ~expected() { end(); }
+
+  constexpr bool has_value() const noexcept { return has_value_; }
+  constexpr explicit operator bool() const noexcept { return has_value_; }
+
+  /// The value. There must be one.
+  T& operator*() & noexcept { return value_; }
+  T&& operator*() && noexcept { return std::move(value_); }
+  const T& operator*() const& noexcept { return value_; }
+  T* operator->() noexcept { return std::addressof(value_); }
+  const T* operator->() const noexcept { return std::addressof(value_); }
+
+  /// The reason, or E{} when there is a value.
+  E error() const noexcept { return has_value_ ? E{} : error_; }
+
+  /// The value, or the given one instead.
+  template <class U>
+  T value_or(U&& instead) && {
+    return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(instead));
+  }
+  template <class U>
+  T value_or(U&& instead) const& {
+    return has_value_ ? value_ : static_cast<T>(std::forward<U>(instead));
+  }
+
+#if defined(__cpp_lib_expected)
+  operator std::expected<T, E>() && {
+    if (has_value_) return std::move(value_);
+    return std::unexpected<E>{error_};
+  }
+#endif
+
+private:
+  template <class Other>
+  void adopt(Other&& other) {
+    if (has_value_) {
+      std::construct_at(std::addressof(value_), std::forward<Other>(other).value_);
+    } else {
+      std::construct_at(std::addressof(error_), other.error_);
+    }
+  }
+  void replace(expected&& other) noexcept(nothrow_move) {
+    end();
+    has_value_ = false; // what a throwing move leaves behind
+    std::construct_at(std::addressof(error_), E{});
+    if (!other.has_value_) {
+      error_ = other.error_;
+      return;
+    }
+    std::construct_at(std::addressof(value_), std::move(other.value_));
+    has_value_ = true;
+  }
+  void end() noexcept {
+    if (has_value_) std::destroy_at(std::addressof(value_));
+  }
+
+  union {
+    T value_;
+    E error_;
+  };
+  bool has_value_;
+};
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_CORE_STATUS_HPP
+
+// ---- <mailroom/core/concepts.hpp>
+
+#ifndef MAILROOM_CORE_CONCEPTS_HPP
+#define MAILROOM_CORE_CONCEPTS_HPP
+
+// What may travel, what may stop a wait, and what a queue promises.
+//
+// A guarantee is a fact that a program can ask for, not a word in a manual:
+//
+//      static_assert(queue_facts<Q>::push_progress == progress::lock_free);
+//
+// Sources: P0260R20, C++ Concurrent Queues (the two concepts of a queue that closes).
+
+#include <concepts>    // constructible_from, convertible_to, copyable, destructible, same_as
+#include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
+#include <optional>    // optional
+#include <type_traits> // is_object, is_const, is_volatile, is_array
+#include <utility>     // declval, move
+
+namespace mailroom::inline v0 {
+
+/// What may travel: an object that can be moved and destroyed. It needs no default constructor,
+/// and no value is reserved.
+template <class T>
+concept message = std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T> &&
+                  !std::is_array_v<T> && std::move_constructible<T> && std::destructible<T>;
+
+/// A message whose move cannot fail, so that it can always be handed back.
+template <class T>
+concept nothrow_message = message<T> && std::is_nothrow_move_constructible_v<T>;
+
+/// What a message can be made of, from a range that may not fit whole: an element that does not fit
+/// must still be there. It is copied or converted from a value that stays, or it is a message
+/// itself, whose move can be undone.
+template <class Element, class T>
+concept range_element = std::constructible_from<T, Element> &&
+                        (!std::is_rvalue_reference_v<Element> ||
+                         (std::same_as<Element, T&&> && std::is_nothrow_move_constructible_v<T>));
+
+/// A callable that takes a message.
+template <class F, class T>
+concept message_handler = requires(F& handler, T&& value) { handler(std::move(value)); };
+
+/// Any stop token of the std::stop_token family; <stop_token> itself is not needed.
+template <class S>
+concept stoppable_token = std::copyable<S> && requires(const S& token) {
+  { token.stop_requested() } noexcept -> std::convertible_to<bool>;
+  { token.stop_possible() } noexcept -> std::convertible_to<bool>;
+};
+
+/// The token of a wait that nobody stops.
+struct never_stop {
+  static constexpr bool stop_requested() noexcept { return false; }
+  static constexpr bool stop_possible() noexcept { return false; }
+};
+
+/// How many threads may be at one end of a queue at a time.
+enum class arity : unsigned char { one, many };
+
+/// Whose order a queue keeps.
+enum class ordering : unsigned char { fifo, fifo_per_producer };
+
+/// What a thread that stands still in the middle of an operation does to the others.
+enum class progress : unsigned char {
+  wait_free,        ///< nothing: every call ends after a bounded number of steps of its own
+  lock_free,        ///< nothing: somebody's call always ends
+  obstruction_free, ///< a call that runs alone ends
+  blocking,         ///< others may have to wait for it
+};
+
+/// What queue Q promises. Specialised beside each queue, with the members
+///   arity producers, consumers;  ordering order;  progress push_progress, pop_progress;
+///   bool bounded;  bool sequentially_consistent (push and pop publish by a seq_cst
+///   read-modify-write, so that whoever looks for a sleeper afterwards needs no fence).
+template <class Q>
+struct queue_facts;
+
+/// A queue that never waits.
+template <class Q>
+concept queue =
+    message<typename Q::value_type> && requires(Q& q, const Q& c, typename Q::value_type&& value) {
+      { q.try_push(std::move(value)) } -> std::same_as<queue_status>;
+      { q.try_pop() } -> std::same_as<expected<typename Q::value_type, queue_status>>;
+      { c.size_approx() } noexcept -> std::same_as<std::size_t>;
+      { c.capacity() } noexcept -> std::same_as<std::size_t>;
+      { c.pushed() } noexcept -> std::convertible_to<std::uint64_t>;
+      { c.popped() } noexcept -> std::convertible_to<std::uint64_t>;
+      { queue_facts<Q>::producers } -> std::convertible_to<arity>;
+      { queue_facts<Q>::consumers } -> std::convertible_to<arity>;
+    };
+
+/// P0260: a queue that can be closed, and is used without waiting.
+template <class Q>
+concept basic_concurrent_queue = requires(Q& q, const Q& c, typename Q::value_type&& value) {
+  { c.is_closed() } noexcept -> std::same_as<bool>;
+  { q.close() } noexcept -> std::same_as<void>;
+  { q.try_push(std::move(value)) } -> std::same_as<queue_status>;
+  { q.try_pop() } -> std::same_as<expected<typename Q::value_type, queue_status>>;
+};
+
+/// P0260: the same, with operations that wait.
+template <class Q>
+concept concurrent_queue =
+    basic_concurrent_queue<Q> && requires(Q& q, typename Q::value_type&& value) {
+      { q.push(std::move(value)) } -> std::same_as<bool>;
+      { q.pop() } -> std::same_as<std::optional<typename Q::value_type>>;
+    };
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_CORE_CONCEPTS_HPP
+
+// ---- <mailroom/core/wait.hpp>
+
+#ifndef MAILROOM_CORE_WAIT_HPP
+#define MAILROOM_CORE_WAIT_HPP
+
+// How a thread waits in a mailbox. The policy is the third template parameter of mailbox.
+//
+// Use it       as it comes: park. A waiting thread then costs nothing.
+// Instead use  spin when a core is yours and nothing but the answer matters: nobody ever makes a
+//              system call, and a push need not look for sleepers;
+//              yield when threads share cores and none may sleep.
+
+namespace mailroom::inline v0::wait_policy {
+
+struct spin {};  ///< looks again, with a pause between
+struct yield {}; ///< looks a few times, then lets another thread run between looks
+struct park {};  ///< looks a few times, then sleeps in the kernel until there is something to do
+
+} // namespace mailroom::inline v0::wait_policy
+
+#endif // MAILROOM_CORE_WAIT_HPP
+
+// ---- <mailroom/core/clock.hpp>
+
+#ifndef MAILROOM_CORE_CLOCK_HPP
+#define MAILROOM_CORE_CLOCK_HPP
+
+// Deadlines: every timed operation waits for a point in time on the steady clock.
+//
+// A duration becomes a deadline once, at the beginning of the call. Huge durations, and
+// time_point::max(), become the deadline that never comes instead of overflowing; negative ones
+// have passed already: the operation is tried, but does not wait.
+//
+// A time point of another clock, such as the system clock, can move while a thread waits for it. A
+// deadline keeps such a time point, and expired() asks that clock again: a wait that ends early
+// because the clock was set back goes on.
+
+#include <chrono>      // duration, time_point, steady_clock
+#include <ratio>       // nano, ratio_divide
+#include <type_traits> // is_integral
+
+namespace mailroom::inline v0::detail {
+
+/// Converts to nanoseconds, rounding up; what does not fit becomes the nearest that does.
+template <class Rep, class Period>
+constexpr nanoseconds to_nanoseconds(const std::chrono::duration<Rep, Period>& span) noexcept {
+  using wide = std::chrono::duration<long double, std::nano>;
+  using factor = std::ratio_divide<Period, std::nano>;
+  constexpr long double most = 9.2e18L; // a little less than fits
+  const long double wanted = wide{span}.count();
+  if (!(wanted < most)) return never; // also what is not a number: it never comes
+  if (wanted <= -most) return -never;
+  if constexpr (std::is_integral_v<Rep> && factor::den == 1) {
+    return static_cast<nanoseconds>(span.count()) * static_cast<nanoseconds>(factor::num);
+  } else {
+    const auto below = static_cast<nanoseconds>(wanted);
+    return static_cast<long double>(below) < wanted ? below + 1 : below;
+  }
+}
+
+/// The point `span` nanoseconds after `start`, or never.
+constexpr nanoseconds later(nanoseconds start, nanoseconds span) noexcept {
+  if (span == never) return never;
+  if (span > 0 && start > never - span) return never;
+  return start + span;
+}
+
+/// A wait without a deadline.
+struct no_deadline {
+  static constexpr nanoseconds wake_at() noexcept { return never; }
+  static constexpr bool expired() noexcept { return false; }
+};
+
+/// A point on the steady clock.
+class steady_deadline {
+public:
+  template <class Rep, class Period>
+  explicit steady_deadline(const std::chrono::duration<Rep, Period>& from_now) noexcept
+      : at_{later(now(), to_nanoseconds(from_now))} {}
+  template <class Duration>
+  explicit steady_deadline(
+      const std::chrono::time_point<std::chrono::steady_clock, Duration>& point) noexcept
+      : at_{to_nanoseconds(point.time_since_epoch())} {}
+
+  /// When a sleeper should look again.
+  nanoseconds wake_at() const noexcept { return at_; }
+  bool expired() const noexcept { return at_ != never && now() >= at_; }
+
+private:
+  nanoseconds at_;
+};
+
+/// A point on any other clock: it is asked again before a wait is given up.
+template <class Clock>
+class clock_deadline {
+public:
+  template <class Duration>
+  explicit clock_deadline(const std::chrono::time_point<Clock, Duration>& point) noexcept
+      : at_{point == point.max() ? never : to_nanoseconds(point.time_since_epoch())} {}
+
+  nanoseconds wake_at() const {
+    const nanoseconds current = clock_now();
+    if (at_ == never) return never;
+    if (at_ <= current) return 0;
+    return later(now(), current < 0 && at_ > never + current ? never : at_ - current);
+  }
+  bool expired() const { return at_ != never && clock_now() >= at_; }
+
+private:
+  static nanoseconds clock_now() { return to_nanoseconds(Clock::now().time_since_epoch()); }
+
+  nanoseconds at_; // on Clock
+};
+
+/// The deadline for a time point of any clock.
+template <class Duration>
+auto deadline_at(const std::chrono::time_point<std::chrono::steady_clock, Duration>& point) {
+  return steady_deadline{point};
+}
+template <class Clock, class Duration>
+auto deadline_at(const std::chrono::time_point<Clock, Duration>& point) {
+  return clock_deadline<Clock>{point};
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_CORE_CLOCK_HPP
+
+// ---- <mailroom/queue/spsc_queue.hpp>
+
+#ifndef MAILROOM_QUEUE_SPSC_QUEUE_HPP
+#define MAILROOM_QUEUE_SPSC_QUEUE_HPP
+
+// A bounded queue from one producer thread to one consumer thread.
+//
+// Use it       when one thread only pushes and one thread only pops; nothing here is cheaper.
+// Instead use  mpmc_queue when either side has more than one thread;
+//              mailbox when somebody should sleep until there is a message or room.
+//
+// A ring of slots and two positions that only grow; position p lives in slot p & mask.
+//
+//              head (the consumer's)   tail (the producer's)
+//                v                       v
+//      . . . . . a  b  c  d  e  f  g  h  . . . .
+//
+// Invariants
+//   (I1)  0 <= tail - head <= capacity, in unsigned arithmetic; the positions may wrap
+//   (I2)  the slots of [head, tail) hold a message; all others are raw storage
+//   (I3)  only the producer writes tail and seen_head, only the consumer head and seen_tail; a
+//         thread that reads what only it writes needs no order
+//   (I4)  seen_head <= head and seen_tail <= tail: a stale copy can only err towards looking again
+//
+// Memory order: two edges carry everything between the threads.
+//   (F)   filled:  the producer stores tail -> the consumer loads it and sees the messages built.
+//   (E)   emptied: the consumer stores head -> the producer loads it and sees the slots empty.
+//
+// Decision: capacity is exactly what was asked for, over a ring of the next power of two, so that
+//   neither side divides, and none keeps a slot free to tell full from empty.
+// Decision: a run of messages is published once. If an iterator or a constructor throws in the
+//   middle, what was taken before is published: an input iterator cannot give it back.
+//
+// Sources: Lamport, Specifying Concurrent Program Modules, TOPLAS 1983 (the ring); Le, Guatto,
+// Cohen, Pop, Correct and Efficient Bounded FIFO Queues, SBAC-PAD 2013 (the orders and the copies).
+
+#include <algorithm>   // min
+#include <concepts>    // constructible_from, copy_constructible, assignable_from
+#include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
+#include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
+#include <memory>      // allocator
+#include <span>        // span
+#include <type_traits> // is_nothrow_constructible, is_nothrow_move_constructible
+#include <utility>     // forward, move
+
+namespace mailroom::inline v0 {
+
+template <message T, std::size_t Capacity = dynamic_capacity, class Allocator = std::allocator<T>>
+class spsc_queue {
+  static_assert(Capacity != 0, "mailroom: a queue needs a capacity of at least 1");
+
+public:
+  using value_type = T;
+  using size_type = std::size_t;
+  using allocator_type = Allocator;
+
+  /// Makes an empty queue whose slots are inside the object. Throws nothing.
+  spsc_queue()
+    requires(Capacity != dynamic_capacity)
+      : spsc_queue{Capacity, Allocator{}, 0} {}
+
+  /// Makes an empty queue for exactly `capacity` messages; allocates once, and never again.
+  ///
+  /// Throws    std::invalid_argument for 0, std::length_error for too many, and what the
+  ///           allocator throws
+  explicit spsc_queue(std::size_t capacity, const Allocator& allocator = {})
+    requires(Capacity == dynamic_capacity)
+      : spsc_queue{detail::checked_capacity(capacity), allocator, 0} {}
+
+  /// Destroys the messages still inside, first in first.
+  ///
+  /// Caller    anyone, once both threads have stopped using the queue
+  ~spsc_queue();
+
+  spsc_queue(const spsc_queue&) = delete;
+  spsc_queue& operator=(const spsc_queue&) = delete;
+
+  // ---- The producer
+
+  /// Puts a message at the back.
+  ///
+  /// Caller    the producer
+  /// Progress  wait-free
+  /// Cost      O(1): one release store, and one acquire load when the queue looks full
+  /// Throws    what T's constructor throws; queue and argument are then as that left them
+  /// Orders    all before a successful call happens before the return of the pop that takes it
+  /// Returns   success, or full and the argument untouched: pops that happen before the call are
+  ///           always seen, a pop in flight may not be
+  queue_status try_push(const T& value)
+    requires std::copy_constructible<T>
+  {
+    return try_emplace(value);
+  }
+  queue_status try_push(T&& value) { return try_emplace(std::move(value)); }
+
+  /// Builds a message at the back, in its slot. Everything else is as for try_push; the arguments
+  /// are not touched unless there is room.
+  template <class... Args>
+    requires std::constructible_from<T, Args...>
+  queue_status try_emplace(Args&&... args) noexcept(std::is_nothrow_constructible_v<T, Args...>);
+
+  /// Puts as many messages of [first, last) at the back as fit, and publishes them together.
+  ///
+  /// Caller    the producer
+  /// Progress  wait-free, if the iterator is
+  /// Cost      O(messages taken): one release store
+  /// Throws    what the iterator or T's constructor throws; the messages before are in the queue
+  /// Returns   the first element that was not taken
+  template <std::input_iterator I, std::sentinel_for<I> S>
+    requires std::constructible_from<T, std::iter_reference_t<I>>
+  I try_push_range(I first, S last);
+
+  /// Moves as many messages from the beginning of the run as fit. Otherwise as try_push_range.
+  ///
+  /// Returns   the rest, untouched
+  std::span<T> try_move_range(std::span<T> messages);
+
+  // ---- The consumer
+
+  /// Takes the message at the front.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free
+  /// Cost      O(1): one release store, and one acquire load when the queue looks empty
+  /// Throws    what T's move constructor throws; the message then is still in the queue
+  /// Orders    see try_push
+  /// Returns   the message, or empty: pushes that happen before the call are always seen, a push
+  ///           in flight may not be
+  expected<T, queue_status> try_pop() noexcept(std::is_nothrow_move_constructible_v<T>);
+
+  /// The same by assignment: `into` is untouched unless the answer is success.
+  ///
+  /// Throws    what T's move assignment throws; the message then is still in the queue
+  queue_status try_pop(T& into) noexcept(std::is_nothrow_move_assignable_v<T>)
+    requires std::assignable_from<T&, T&&>;
+
+  /// Takes up to `max` messages, and gives their slots back together.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free, if the iterator is
+  /// Throws    what the assignment to `*out` throws; that message is still in the queue
+  /// Returns   how many were taken
+  template <std::output_iterator<T> O>
+  size_type try_pop_n(O out, size_type max);
+
+  /// Hands every message that is there at the call to `handler`, in place, as T&&, and gives the
+  /// slots back together. The handler may not pop from the queue.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free, if the handler is
+  /// Throws    what `handler` throws; the message that it was given is consumed, the others stay
+  /// Returns   how many were handed over
+  template <message_handler<T> F>
+  size_type consume_all(F&& handler);
+
+  /// The message at the front, which stays there; nullptr when the queue is empty.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free
+  T* front() noexcept;
+
+  /// Destroys the message that front() showed, and gives its slot back.
+  ///
+  /// Caller    the consumer, after front() answered a message
+  /// Progress  wait-free
+  void pop_front() noexcept;
+
+  // ---- Anybody
+
+  /// How many messages there are about now, in [0, capacity()]: a hint, never a reason.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  size_type size_approx() const noexcept;
+
+  /// How many messages fit: exactly what was asked for.
+  size_type capacity() const noexcept { return capacity_; }
+
+  /// How many messages were ever put in, and how many were ever taken out. Exact once the threads
+  /// have stopped; while they run each only grows, and popped() read first is never above pushed().
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  std::uint64_t pushed() const noexcept;
+  std::uint64_t popped() const noexcept;
+
+private:
+  using enum detail::memory_order;
+  using position = std::uint64_t;
+  static constexpr std::size_t static_slots =
+      Capacity == dynamic_capacity ? dynamic_capacity : detail::slots_for(Capacity);
+
+  /// Publishes, when it goes out of scope, the run that one side has got through.
+  struct published_run {
+    detail::atomic<position>& end;
+    const position from;
+    position at = from;
+    ~published_run() {
+      if (at != from) end.store(at, release); // (F) (E)
+    }
+  };
+
+  friend struct detail::test_access;
+  spsc_queue(std::size_t capacity, const Allocator& allocator, position first);
+
+  T& slot(position at) noexcept { return cell(at).value(); }
+  detail::cell<T>& cell(position at) noexcept {
+    return cells_[static_cast<std::size_t>(at) & (cells_.size() - 1)];
+  }
+  position room(position tail) noexcept;
+  position waiting(position head) noexcept;
+
+  // Constant after construction, but for the cells.
+  const std::size_t capacity_;
+  detail::storage<detail::cell<T>, static_slots, Allocator> cells_;
+
+  // The producer's line.
+  alignas(detail::cache_line) detail::atomic<position> tail_;
+  position seen_head_;
+
+  // The consumer's line.
+  alignas(detail::cache_line) detail::atomic<position> head_;
+  position seen_tail_;
+};
+
+template <class T, std::size_t Capacity, class Allocator>
+struct queue_facts<spsc_queue<T, Capacity, Allocator>> {
+  static constexpr arity producers = arity::one;
+  static constexpr arity consumers = arity::one;
+  static constexpr ordering order = ordering::fifo;
+  static constexpr progress push_progress = progress::wait_free;
+  static constexpr progress pop_progress = progress::wait_free;
+  static constexpr bool bounded = true;
+  static constexpr bool sequentially_consistent = false;
+};
+
+// ---- Definitions, in the order of the class
+
+template <message T, std::size_t Capacity, class Allocator>
+spsc_queue<T, Capacity, Allocator>::~spsc_queue() {
+  consume_all([](T&&) noexcept {});
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <class... Args>
+  requires std::constructible_from<T, Args...>
+queue_status spsc_queue<T, Capacity, Allocator>::try_emplace(Args&&... args) noexcept(
+    std::is_nothrow_constructible_v<T, Args...>) {
+  const position tail = tail_.load(relaxed); // (I3)
+  if (room(tail) == 0) return queue_status::full;
+  cell(tail).construct(std::forward<Args>(args)...);
+  tail_.store(tail + 1, release); // (F)
+  return queue_status::success;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <std::input_iterator I, std::sentinel_for<I> S>
+  requires std::constructible_from<T, std::iter_reference_t<I>>
+I spsc_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
+  published_run run{tail_, tail_.load(relaxed)}; // (I3)
+  seen_head_ = head_.load(acquire);              // (E)
+  const position end = seen_head_ + capacity_;
+  for (; run.at != end && first != last; ++first) {
+    cell(run.at).construct(*first);
+    ++run.at;
+  }
+  return first;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+std::span<T> spsc_queue<T, Capacity, Allocator>::try_move_range(std::span<T> messages) {
+  const auto begin = std::make_move_iterator(messages.begin());
+  const auto rest = try_push_range(begin, std::make_move_iterator(messages.end()));
+  return messages.subspan(static_cast<std::size_t>(rest - begin));
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+expected<T, queue_status>
+spsc_queue<T, Capacity, Allocator>::try_pop() noexcept(std::is_nothrow_move_constructible_v<T>) {
+  T* const first = front();
+  if (first == nullptr) return unexpected{queue_status::empty};
+  return {detail::take, *first, [this] { pop_front(); }};
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+queue_status
+spsc_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept(std::is_nothrow_move_assignable_v<T>)
+  requires std::assignable_from<T&, T&&>
+{
+  T* const first = front();
+  if (first == nullptr) return queue_status::empty;
+  into = std::move(*first);
+  pop_front();
+  return queue_status::success;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <std::output_iterator<T> O>
+std::size_t spsc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) {
+  const position head = head_.load(relaxed);                     // (I3)
+  if (seen_tail_ - head < max) seen_tail_ = tail_.load(acquire); // (F)
+  const position count = std::min<position>(seen_tail_ - head, max);
+  published_run run{head_, head};
+  for (; run.at != head + count; ++out) {
+    *out = std::move(slot(run.at));
+    cell(run.at).destroy();
+    ++run.at;
+  }
+  return static_cast<std::size_t>(count);
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <message_handler<T> F>
+std::size_t spsc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
+  struct consumed {
+    spsc_queue& queue;
+    published_run& run;
+    ~consumed() { queue.cell(run.at++).destroy(); }
+  };
+  const position head = head_.load(relaxed); // (I3)
+  seen_tail_ = tail_.load(acquire);          // (F)
+  published_run run{head_, head};
+  while (run.at != seen_tail_) {
+    const consumed one{*this, run};
+    handler(std::move(slot(run.at)));
+  }
+  return static_cast<std::size_t>(seen_tail_ - head);
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+T* spsc_queue<T, Capacity, Allocator>::front() noexcept {
+  const position head = head_.load(relaxed); // (I3)
+  return waiting(head) == 0 ? nullptr : std::addressof(slot(head));
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+void spsc_queue<T, Capacity, Allocator>::pop_front() noexcept {
+  const position head = head_.load(relaxed); // (I3)
+  cell(head).destroy();
+  head_.store(head + 1, release); // (E)
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+std::size_t spsc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
+  const std::uint64_t out = popped();
+  const auto size = static_cast<std::int64_t>(pushed() - out);
+  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity_);
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+std::uint64_t spsc_queue<T, Capacity, Allocator>::pushed() const noexcept {
+  return tail_.load(acquire); // (F)
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+std::uint64_t spsc_queue<T, Capacity, Allocator>::popped() const noexcept {
+  return head_.load(acquire); // (E)
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+spsc_queue<T, Capacity, Allocator>::spsc_queue(std::size_t capacity, const Allocator& allocator,
+                                               position first)
+    : capacity_{capacity}, cells_{detail::slots_for(capacity), allocator}, tail_{first},
+      seen_head_{first}, head_{first}, seen_tail_{first} {}
+
+/// How many messages fit behind `tail`, looking again only when none seems to.
+template <message T, std::size_t Capacity, class Allocator>
+std::uint64_t spsc_queue<T, Capacity, Allocator>::room(position tail) noexcept {
+  if (tail - seen_head_ == capacity_) seen_head_ = head_.load(acquire); // (E)
+  return capacity_ - (tail - seen_head_);
+}
+
+/// How many messages stand at `head`, looking again only when none seems to.
+template <message T, std::size_t Capacity, class Allocator>
+std::uint64_t spsc_queue<T, Capacity, Allocator>::waiting(position head) noexcept {
+  if (head == seen_tail_) seen_tail_ = tail_.load(acquire); // (F)
+  return seen_tail_ - head;
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_QUEUE_SPSC_QUEUE_HPP
+
+// ---- <mailroom/queue/exchange_ring.hpp>
+
+#ifndef MAILROOM_QUEUE_EXCHANGE_RING_HPP
+#define MAILROOM_QUEUE_EXCHANGE_RING_HPP
+
+// The slot-exchange ring: a bounded n:m FIFO of cell indices, lock-free, exact.
+//
+// Use it       never: it is the inside of mpmc_queue, which owns the cells and what is in them.
+//
+// A slot always holds the index of a cell, full or empty. Whoever puts a full cell in takes the
+// empty one out by the same CAS, and the other way round. Nobody ever owns a slot, so a thread that
+// stands still in the middle of an operation holds nothing that another thread needs.
+//
+//      slots   [ empty,5 | full,2 | full,7 | empty,0 | ... ]      see slot_word.hpp
+//                           ^ head     tail ^
+//
+// head and tail are hints, moved once every few operations. Whoever needs the front or the end
+// walks there from the hint, slot by slot; a slot that is laps ahead says how far to jump.
+//
+// Invariants
+//   (I1)  positions are filled in order without a gap, and emptied likewise: a CAS on a position
+//         comes after its thread has seen all earlier ones filled (emptied), which is for ever
+//   (I2)  a hint never passes the truth, and whoever reads it sees all positions below it as done
+//   (I3)  after a CAS that failed, the slot is read again with acquire before anything follows
+//   (I4)  the constructor is alone with the ring
+//
+// Memory order
+//   (X)   exchanged: the CAS on a slot publishes the cell that it puts in -> the load of the slot
+//         by whoever takes it out. It is seq_cst, so that a caller who looks for sleepers
+//         afterwards, by a seq_cst load, cannot miss one.
+//   (O)   one order: the loads and CASes of all slots are seq_cst, so that all threads agree on the
+//         order in which two slots changed. With acquire alone one thread could be told full,
+//         having seen a push but not a pop, while another is told empty, having seen the pop but
+//         not the push.
+//   (H)   hint: the store of a hint -> its load: what the storing thread saw done is done.
+//
+// Linearisation: the CAS for success; the load of the slot that answered for empty, full, closed.
+//
+// Decision: capacity is exact over a ring of a power of two: where the ring is larger than the
+//   capacity, filling also looks whether the message one capacity before has been taken.
+// Decision: the ring itself can be ended (seal), so that a mailbox can close without losing a
+//   message: a late push meets the sealed slot instead of slipping in behind the last pop.
+//
+// Sources: Shann, Huang, Chen, A Practical Nonblocking Queue Algorithm Using Compare-and-Swap,
+// ICPADS 2000, and Colvin, Groves, Formal Verification of an Array-Based Nonblocking Queue, ICECCS
+// 2005 (one word per slot); Nikolaev, A Scalable, Portable, and Memory-Efficient Lock-Free FIFO
+// Queue, DISC 2019 (indices instead of data). The exchange of cells and the lazy hints are ours.
+
+#include <cstddef> // size_t
+
+namespace mailroom::inline v0::detail {
+
+/// `Slots` is the number of slots, or dynamic_capacity.
+template <std::size_t Slots, class Allocator>
+class exchange_ring {
+public:
+  using position = slot_word::position;
+  using word = slot_word::word;
+
+  /// Where a walk stands, the hint that it began at, and what the slot said.
+  struct place {
+    position at;
+    position from = at;
+    word seen = 0;
+  };
+
+  /// Makes an empty ring that begins at position `first`; slot i holds cell i. The indices of the
+  /// cells are below slots() + `spares`.
+  exchange_ring(std::size_t capacity, std::size_t spares, const Allocator& allocator,
+                position first);
+
+  std::size_t slots() const noexcept { return words_.slots(); }
+  std::size_t capacity() const noexcept { return capacity_; }
+
+  /// Where to begin to walk.
+  ///
+  /// Caller    anyone, as for all that follows
+  /// Progress  wait-free
+  place near_front() const noexcept { return {head_.hint.load(memory_order::acquire)}; } // (H)
+  place near_end() const noexcept { return {tail_.hint.load(memory_order::acquire)}; }   // (H)
+
+  /// Walks to the first position that was not filled.
+  ///
+  /// Progress  lock-free: a step is only added by somebody's success
+  /// Returns   success if there is room; full; closed
+  queue_status walk_to_room(place& end) const noexcept;
+
+  /// Walks to the first position that was not emptied.
+  ///
+  /// Progress  lock-free
+  /// Returns   success if there is a message; empty; closed
+  queue_status walk_to_message(place& front) const noexcept;
+
+  /// Puts the full cell `cell` in at the place where a walk has seen room; `cell` is then the empty
+  /// one that was there, and the place is behind it.
+  ///
+  /// Progress  wait-free
+  /// Returns   false if somebody else was faster: walk again
+  bool try_fill(place& end, std::size_t& cell) noexcept;
+
+  /// Puts the empty cell `cell` in at the place where a walk has seen a message; `cell` is then the
+  /// full one that was there, and the place is behind it.
+  bool try_empty(place& front, std::size_t& cell) noexcept;
+
+  /// Moves a hint once the walk to the place has become long.
+  void advance_front(place& walked) noexcept { advance(head_.hint, walked); }
+  void advance_end(place& walked) noexcept { advance(tail_.hint, walked); }
+
+  /// The full cell at the place where a walk has seen a message.
+  std::size_t cell_at(const place& front) const noexcept { return words_.cell(front.seen); }
+
+  /// Ends the ring, if it is empty.
+  ///
+  /// Progress  lock-free
+  /// Returns   whether it is sealed now; false when there is a message
+  bool seal() noexcept;
+
+  /// The first position that was not filled (emptied): exact when nobody else is at work.
+  ///
+  /// Progress  lock-free
+  position end() const noexcept;
+  position front() const noexcept;
+
+private:
+  static constexpr position hint_interval = 8;
+
+  struct alignas(cache_line) line {
+    atomic<position> hint;
+  };
+
+  atomic<word>& slot(position at) noexcept { return slots_[words_.slot_of(at)]; }
+  word read(position at) const noexcept {
+    return slots_[words_.slot_of(at)].load(memory_order::seq_cst); // (X) (O)
+  }
+  bool swap_at(place& where, word next, std::size_t& cell) noexcept;
+  bool is_at_capacity(position end) const noexcept;
+  static void advance(atomic<position>& hint, place& walked) noexcept;
+
+  // Constant after construction, but for the slots.
+  const std::size_t capacity_;
+  const slot_word words_;
+  storage<atomic<word>, Slots, Allocator> slots_;
+
+  // The hints, each on a line of its own.
+  line tail_;
+  line head_;
+};
+
+// ---- Definitions, in the order of the class
+
+template <std::size_t Slots, class Allocator>
+exchange_ring<Slots, Allocator>::exchange_ring(std::size_t capacity, std::size_t spares,
+                                               const Allocator& allocator, position first)
+    : capacity_{capacity}, words_{slots_for(capacity), slots_for(capacity) + spares},
+      slots_{words_.slots(), allocator} {
+  for (position at = first; at != first + slots(); ++at) {
+    slot(at).store(words_.empty(at, words_.slot_of(at)), memory_order::relaxed); // (I4)
+  }
+  tail_.hint.store(first, memory_order::relaxed); // (I4)
+  head_.hint.store(first, memory_order::relaxed); // (I4)
+}
+
+template <std::size_t Slots, class Allocator>
+queue_status exchange_ring<Slots, Allocator>::walk_to_room(place& end) const noexcept {
+  for (;;) {
+    end.seen = read(end.at);
+    const auto phase = words_.phase(end.seen, end.at);
+    if (phase < 0) return queue_status::full;
+    if (phase == 0) {
+      if (words_.is_sealed(end.seen)) return queue_status::closed;
+      return is_at_capacity(end.at) ? queue_status::full : queue_status::success;
+    }
+    end.at += 1 + slots() * (static_cast<position>(phase - 1) / 2);
+  }
+}
+
+template <std::size_t Slots, class Allocator>
+queue_status exchange_ring<Slots, Allocator>::walk_to_message(place& front) const noexcept {
+  for (;;) {
+    front.seen = read(front.at);
+    const auto phase = words_.phase(front.seen, front.at);
+    if (phase == 1) return queue_status::success;
+    if (phase < 1) {
+      return words_.is_sealed(front.seen) ? queue_status::closed : queue_status::empty;
+    }
+    front.at += 1 + slots() * (static_cast<position>(phase - 2) / 2);
+  }
+}
+
+template <std::size_t Slots, class Allocator>
+bool exchange_ring<Slots, Allocator>::try_fill(place& end, std::size_t& cell) noexcept {
+  return swap_at(end, words_.full(end.at, cell), cell);
+}
+
+template <std::size_t Slots, class Allocator>
+bool exchange_ring<Slots, Allocator>::try_empty(place& front, std::size_t& cell) noexcept {
+  return swap_at(front, words_.empty(front.at + slots(), cell), cell);
+}
+
+template <std::size_t Slots, class Allocator>
+bool exchange_ring<Slots, Allocator>::seal() noexcept {
+  for (place front = near_front();;) {
+    const auto status = walk_to_message(front);
+    if (status != queue_status::empty) return status == queue_status::closed;
+    std::size_t parked; // is lost; nobody will need it
+    if (swap_at(front, words_.sealed(front.seen), parked)) return true;
+  }
+}
+
+template <std::size_t Slots, class Allocator>
+slot_word::position exchange_ring<Slots, Allocator>::end() const noexcept {
+  place end = near_end();
+  (void)walk_to_room(end);
+  return end.at;
+}
+
+template <std::size_t Slots, class Allocator>
+slot_word::position exchange_ring<Slots, Allocator>::front() const noexcept {
+  place front = near_front();
+  (void)walk_to_message(front);
+  return front.at;
+}
+
+/// The CAS: exchanges the word that was seen for the next one, and so the cells.
+template <std::size_t Slots, class Allocator>
+bool exchange_ring<Slots, Allocator>::swap_at(place& where, word next, std::size_t& cell) noexcept {
+  if (!slot(where.at).compare_exchange(where.seen, next, memory_order::seq_cst, // (X)
+                                       memory_order::relaxed)) {                // (I3)
+    return false;
+  }
+  cell = words_.cell(where.seen);
+  ++where.at;
+  return true;
+}
+
+/// In a ring with more slots than capacity: is the message one capacity before `end` still there?
+/// That it was taken is for ever, so a CAS after this answer keeps the capacity exact.
+template <std::size_t Slots, class Allocator>
+bool exchange_ring<Slots, Allocator>::is_at_capacity(position end) const noexcept {
+  if (capacity_ == slots()) return false;
+  if (end - head_.hint.load(memory_order::relaxed) < capacity_) return false; // (I2)
+  const position before = end - capacity_;
+  return words_.phase(read(before), before) == 1;
+}
+
+/// If somebody else has moved the hint meanwhile, they helped.
+template <std::size_t Slots, class Allocator>
+void exchange_ring<Slots, Allocator>::advance(atomic<position>& hint, place& walked) noexcept {
+  if (walked.at - walked.from < hint_interval) return;
+  hint.compare_exchange(walked.from, walked.at, memory_order::release, // (H)
+                        memory_order::relaxed);                        // (I2)
+  walked.from = walked.at;
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_QUEUE_EXCHANGE_RING_HPP
+
+// ---- <mailroom/queue/mpmc_queue.hpp>
+
+#ifndef MAILROOM_QUEUE_MPMC_QUEUE_HPP
+#define MAILROOM_QUEUE_MPMC_QUEUE_HPP
+
+// A bounded queue from many producer threads to many consumer threads, lock-free.
+//
+// Use it       when either side has more than one thread, or one that may be stopped anywhere.
+// Instead use  spsc_queue when each side has exactly one thread;
+//              mailbox when somebody should sleep until there is a message or room.
+//
+// Messages live in cells, and a ring of cell indices keeps their order (exchange_ring.hpp, which
+// has the proof). A producer builds its message in a cell that nobody else knows, then swaps that
+// cell for the empty one in the slot; a consumer swaps an empty cell in and the full one out.
+//
+//      try_push    spare cell --build--> own cell --CAS--> slot, and the slot's empty cell is ours
+//      try_pop     spare cell ----------CAS--------------> slot, and the slot's full cell is ours
+//
+// Invariants
+//   (I1)  a cell is in one slot, or in one spare place, or in the hands of one call (the cell whose
+//         slot was sealed is in none)
+//   (I2)  a message lives in a cell that is full in a slot, or in the hands of a call; nowhere else
+//
+// Limit: a call in progress holds one of 64 spare cells. When a call finds none, which takes about
+// 64 others that stand still inside, it answers busy. A thread that dies in a call costs one.
+//
+// Decision: cells instead of messages in the slots. A message cannot be written in one step, so
+//   whoever writes it into the ring owns a slot meanwhile, and stops all others when it stands
+//   still: that is the ticket ring. The price is one more cache line for each message.
+
+#include <algorithm>   // min
+#include <concepts>    // constructible_from, copy_constructible
+#include <cstddef>     // size_t
+#include <cstdint>     // int64_t, uint64_t
+#include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
+#include <memory>      // addressof, allocator, construct_at, destroy_at
+#include <span>        // span
+#include <type_traits> // is_nothrow_move_assignable, is_polymorphic, is_same
+#include <utility>     // forward, move
+
+namespace mailroom::inline v0 {
+
+template <message T, std::size_t Capacity = dynamic_capacity, class Allocator = std::allocator<T>>
+class mpmc_queue {
+  static_assert(Capacity != 0, "mailroom: a queue needs a capacity of at least 1");
+
+public:
+  using value_type = T;
+  using size_type = std::size_t;
+  using allocator_type = Allocator;
+
+  /// About how many calls may stand still inside at a time before one answers busy.
+  static constexpr std::size_t spare_cells = 64;
+
+  /// Makes an empty queue whose slots are inside the object. Throws nothing.
+  mpmc_queue()
+    requires(Capacity != dynamic_capacity)
+      : mpmc_queue{Capacity, Allocator{}, 0} {}
+
+  /// Makes an empty queue for exactly `capacity` messages; allocates here, and never again.
+  ///
+  /// Cost      bit_ceil(capacity) words, and as many cells and spare_cells more
+  /// Throws    std::invalid_argument for 0, std::length_error for too many, and what the
+  ///           allocator throws
+  explicit mpmc_queue(std::size_t capacity, const Allocator& allocator = {})
+    requires(Capacity == dynamic_capacity)
+      : mpmc_queue{detail::checked_capacity(capacity), allocator, 0} {}
+
+  /// Destroys the messages still inside, first in first.
+  ///
+  /// Caller    anyone, once no other thread uses the queue
+  ~mpmc_queue();
+
+  mpmc_queue(const mpmc_queue&) = delete;
+  mpmc_queue& operator=(const mpmc_queue&) = delete;
+
+  // ---- Producers
+
+  /// Puts a message at the back.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  /// Cost      O(1): two RMWs, one more in 8 calls; more when others are faster
+  /// Throws    what T's constructor throws; the queue is then as before
+  /// Orders    all before a successful call happens before the return of the pop that takes it
+  /// Returns   success; or full, exactly; closed after seal(); busy behind 64 unfinished calls.
+  ///           The argument keeps its message unless success
+  queue_status try_push(const T& value)
+    requires std::copy_constructible<T>
+  {
+    return try_emplace(value);
+  }
+  queue_status try_push(T&& value)
+    requires nothrow_message<T>;
+
+  /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
+  /// the queue fills up during the call the arguments may have been used and their message dropped.
+  template <class... Args>
+    requires std::constructible_from<T, Args...>
+  queue_status try_emplace(Args&&... args) {
+    return try_put([](T&) noexcept {}, std::forward<Args>(args)...);
+  }
+
+  /// Puts messages of [first, last) at the back, in order, until one does not fit or the answer is
+  /// busy. Other producers' messages may come between them. An element may be read twice.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free, if the iterator is
+  /// Cost      O(messages taken): one RMW each
+  /// Throws    what the iterator or T's constructor throws; the messages before are in the queue
+  /// Returns   the first element that was not taken
+  template <std::input_iterator I, std::sentinel_for<I> S>
+    requires range_element<std::iter_reference_t<I>, T>
+  I try_push_range(I first, S last);
+
+  /// Moves messages from the beginning of the run. Otherwise as try_push_range.
+  ///
+  /// Returns   the rest, untouched
+  std::span<T> try_move_range(std::span<T> messages)
+    requires nothrow_message<T>;
+
+  // ---- Consumers
+
+  /// Takes the message at the front.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  /// Cost      O(1): two RMWs, one more in 8 calls; more when others are faster
+  /// Throws    nothing
+  /// Orders    see try_push
+  /// Returns   the message; or empty, exactly; closed after seal(); busy behind 64 unfinished calls
+  expected<T, queue_status> try_pop() noexcept
+    requires nothrow_message<T>;
+
+  /// The same by assignment: `into` is untouched unless the answer is success.
+  queue_status try_pop(T& into) noexcept
+    requires std::is_nothrow_move_assignable_v<T>;
+
+  /// Takes up to `max` messages, one by one, until there is none or the answer is busy.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free, if the iterator is
+  /// Cost      O(messages taken): one RMW each
+  /// Throws    what the assignment to `*out` throws; that message is consumed, the others stay
+  /// Returns   how many were taken
+  template <std::output_iterator<T> O>
+  size_type try_pop_n(O out, size_type max);
+
+  /// Hands messages to `handler`, in place, as T&&, until there is none or the answer is busy, and
+  /// at most capacity().
+  /// The handler may use the queue. While it runs it holds one spare cell, and blocks nobody.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free, if the handler is
+  /// Throws    what `handler` throws; the message that it was given is consumed, the others stay
+  /// Returns   how many were handed over
+  template <message_handler<T> F>
+  size_type consume_all(F&& handler);
+
+  // ---- Anybody
+
+  /// Ends the queue, if it is empty: from then on every push and pop answers closed.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  /// Returns   whether the queue is sealed now; false when there is a message
+  bool seal() noexcept { return ring_.seal(); }
+
+  /// How many messages there are about now, in [0, capacity()]: a hint, never a reason.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  size_type size_approx() const noexcept;
+
+  /// How many messages fit: exactly what was asked for.
+  size_type capacity() const noexcept { return ring_.capacity(); }
+
+  /// How many messages were ever put in, and how many were ever taken out. Exact once the threads
+  /// have stopped; while they run each only grows, and popped() read first is never above pushed().
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  std::uint64_t pushed() const noexcept { return ring_.end(); }
+  std::uint64_t popped() const noexcept { return ring_.front(); }
+
+private:
+  static constexpr std::size_t static_slots =
+      Capacity == dynamic_capacity ? dynamic_capacity : detail::slots_for(Capacity);
+  static constexpr std::size_t static_cells =
+      Capacity == dynamic_capacity ? dynamic_capacity : static_slots + spare_cells;
+
+  using ring = detail::exchange_ring<static_slots, Allocator>;
+  using place = typename ring::place;
+  class own_cell;
+
+  friend struct detail::test_access;
+  mpmc_queue(std::size_t capacity, const Allocator& allocator, std::uint64_t first);
+
+  template <class Undo, class... Args>
+  queue_status try_put(Undo undo, Args&&... args);
+  template <class Undo, class... Args>
+  queue_status try_put_at(place& end, own_cell& own, Undo& undo, Args&&... args);
+  queue_status try_take(own_cell& own) noexcept;
+  queue_status try_take_at(place& front, own_cell& own) noexcept;
+  static void hand_back(T& target, T& built) noexcept;
+
+  ring ring_;
+  detail::storage<detail::cell<T>, static_cells, Allocator> cells_;
+  detail::spare_cells<spare_cells> spares_;
+};
+
+template <class T, std::size_t Capacity, class Allocator>
+struct queue_facts<mpmc_queue<T, Capacity, Allocator>> {
+  static constexpr arity producers = arity::many;
+  static constexpr arity consumers = arity::many;
+  static constexpr ordering order = ordering::fifo;
+  static constexpr progress push_progress = progress::lock_free;
+  static constexpr progress pop_progress = progress::lock_free;
+  static constexpr bool bounded = true;
+  static constexpr bool sequentially_consistent = true;
+};
+
+// ---- Definitions, in the order of the class
+
+template <message T, std::size_t Capacity, class Allocator>
+mpmc_queue<T, Capacity, Allocator>::~mpmc_queue() {
+  place front = ring_.near_front();
+  for (; ring_.walk_to_message(front) == queue_status::success; ++front.at) {
+    cells_[ring_.cell_at(front)].destroy();
+  }
+}
+
+/// The cell that a call has in its hands, with the message in it if there is one.
+template <message T, std::size_t Capacity, class Allocator>
+class mpmc_queue<T, Capacity, Allocator>::own_cell {
+public:
+  explicit own_cell(mpmc_queue& queue) noexcept : queue_{queue} {}
+  own_cell(const own_cell&) = delete;
+  own_cell& operator=(const own_cell&) = delete;
+  ~own_cell() {
+    if (alive_) destroy();
+    if (is_held()) queue_.spares_.give(loan_);
+  }
+
+  /// Takes a spare cell, if the call has none yet.
+  bool acquire() noexcept {
+    if (!is_held()) loan_ = queue_.spares_.take();
+    return is_held();
+  }
+
+  template <class... Args>
+  void construct(Args&&... args) {
+    queue_.cells_[loan_.cell].construct(std::forward<Args>(args)...);
+    alive_ = true;
+  }
+  T& value() noexcept { return queue_.cells_[loan_.cell].value(); }
+  void destroy() noexcept {
+    alive_ = false;
+    queue_.cells_[loan_.cell].destroy();
+  }
+
+  /// Swaps the message into the ring, for an empty cell.
+  bool try_fill(place& end) noexcept {
+    if (!queue_.ring_.try_fill(end, loan_.cell)) return false;
+    alive_ = false;
+    return true;
+  }
+
+  /// Swaps a message out of the ring, for the empty cell.
+  bool try_empty(place& front) noexcept {
+    if (!queue_.ring_.try_empty(front, loan_.cell)) return false;
+    alive_ = true;
+    return true;
+  }
+
+private:
+  bool is_held() const noexcept { return loan_.cell != detail::no_cell; }
+
+  mpmc_queue& queue_;
+  typename detail::spare_cells<spare_cells>::loan loan_;
+  bool alive_ = false;
+};
+
+template <message T, std::size_t Capacity, class Allocator>
+queue_status mpmc_queue<T, Capacity, Allocator>::try_push(T&& value)
+  requires nothrow_message<T>
+{
+  return try_put([&value](T& built) noexcept { hand_back(value, built); }, std::move(value));
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <std::input_iterator I, std::sentinel_for<I> S>
+  requires range_element<std::iter_reference_t<I>, T>
+I mpmc_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
+  own_cell own{*this};
+  place end = ring_.near_end();
+  for (; first != last && ring_.walk_to_room(end) == queue_status::success; ++first) {
+    auto&& source = *first;
+    auto undo = [&source]([[maybe_unused]] T& built) noexcept {
+      if constexpr (std::is_same_v<decltype(source), T&&>) hand_back(source, built);
+    };
+    const auto status = try_put_at(end, own, undo, std::forward<decltype(source)>(source));
+    if (status != queue_status::success) break;
+    ring_.advance_end(end);
+  }
+  return first;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+std::span<T> mpmc_queue<T, Capacity, Allocator>::try_move_range(std::span<T> messages)
+  requires nothrow_message<T>
+{
+  const auto begin = std::make_move_iterator(messages.begin());
+  const auto rest = try_push_range(begin, std::make_move_iterator(messages.end()));
+  return messages.subspan(static_cast<std::size_t>(rest - begin));
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::try_pop() noexcept
+  requires nothrow_message<T>
+{
+  own_cell own{*this};
+  if (const auto status = try_take(own); status != queue_status::success) {
+    return unexpected{status};
+  }
+  return std::move(own.value());
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+queue_status mpmc_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept
+  requires std::is_nothrow_move_assignable_v<T>
+{
+  own_cell own{*this};
+  const auto status = try_take(own);
+  if (status == queue_status::success) into = std::move(own.value());
+  return status;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <std::output_iterator<T> O>
+std::size_t mpmc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) {
+  own_cell own{*this};
+  place front = ring_.near_front();
+  size_type count = 0;
+  for (; count != max && try_take_at(front, own) == queue_status::success; ++count, ++out) {
+    *out = std::move(own.value());
+    own.destroy();
+  }
+  return count;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <message_handler<T> F>
+std::size_t mpmc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
+  own_cell own{*this};
+  place front = ring_.near_front();
+  size_type count = 0;
+  for (; count != capacity() && try_take_at(front, own) == queue_status::success; ++count) {
+    handler(std::move(own.value()));
+    own.destroy();
+  }
+  return count;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+std::size_t mpmc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
+  const std::uint64_t out = popped();
+  const auto size = static_cast<std::int64_t>(pushed() - out);
+  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+mpmc_queue<T, Capacity, Allocator>::mpmc_queue(std::size_t capacity, const Allocator& allocator,
+                                               std::uint64_t first)
+    : ring_{capacity, spare_cells, allocator, first},
+      cells_{ring_.slots() + spare_cells, allocator}, spares_{ring_.slots()} {}
+
+/// Puts one message in; `undo` gets it back if the queue fills up on the way.
+template <message T, std::size_t Capacity, class Allocator>
+template <class Undo, class... Args>
+queue_status mpmc_queue<T, Capacity, Allocator>::try_put(Undo undo, Args&&... args) {
+  place end = ring_.near_end();
+  if (const auto status = ring_.walk_to_room(end); status != queue_status::success) return status;
+  own_cell own{*this};
+  const auto status = try_put_at(end, own, undo, std::forward<Args>(args)...);
+  if (status == queue_status::success) ring_.advance_end(end);
+  return status;
+}
+
+/// The same at a place where a walk has seen room.
+template <message T, std::size_t Capacity, class Allocator>
+template <class Undo, class... Args>
+queue_status mpmc_queue<T, Capacity, Allocator>::try_put_at(place& end, own_cell& own, Undo& undo,
+                                                            Args&&... args) {
+  if (!own.acquire()) return queue_status::busy;
+  own.construct(std::forward<Args>(args)...);
+  while (!own.try_fill(end)) {
+    if (const auto status = ring_.walk_to_room(end); status != queue_status::success) {
+      undo(own.value());
+      return status;
+    }
+  }
+  return queue_status::success;
+}
+
+/// Takes the first message out, into `own`.
+template <message T, std::size_t Capacity, class Allocator>
+queue_status mpmc_queue<T, Capacity, Allocator>::try_take(own_cell& own) noexcept {
+  place front = ring_.near_front();
+  return try_take_at(front, own);
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+queue_status mpmc_queue<T, Capacity, Allocator>::try_take_at(place& front, own_cell& own) noexcept {
+  do {
+    const auto status = ring_.walk_to_message(front);
+    if (status != queue_status::success) return status;
+    if (!own.acquire()) return queue_status::busy;
+  } while (!own.try_empty(front));
+  ring_.advance_front(front);
+  return queue_status::success;
+}
+
+/// Moves a message back into the argument that it came from. Without an assignment it is made anew
+/// there, which a part of a larger object would not survive.
+template <message T, std::size_t Capacity, class Allocator>
+void mpmc_queue<T, Capacity, Allocator>::hand_back(T& target, T& built) noexcept {
+  if constexpr (std::is_nothrow_move_assignable_v<T>) {
+    target = std::move(built);
+  } else {
+    static_assert(!std::is_polymorphic_v<T>,
+                  "mailroom: a polymorphic message needs a nothrow move assignment");
+    std::destroy_at(std::addressof(target));
+    std::construct_at(std::addressof(target), std::move(built));
+  }
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_QUEUE_MPMC_QUEUE_HPP
+
+// ---- <mailroom/mailbox/stop.hpp>
+
+#ifndef MAILROOM_MAILBOX_STOP_HPP
+#define MAILROOM_MAILBOX_STOP_HPP
+
+// How a stop request reaches a thread that sleeps.
+//
+// A token that can call back (std::stop_token, or any token with a member callback_type, which
+// C++26 makes the common form) wakes the sleeper the moment the stop is requested. A token that
+// only answers questions is asked again every millisecond.
+//
+// Decision: this header includes <stop_token> where the standard library has one, for C++20's
+//   std::stop_token does not name its callback. Nothing below the mailbox floor includes it.
+
+#include <utility> // move
+#include <version> // __cpp_lib_jthread
+
+#if defined(__cpp_lib_jthread)
+#include <stop_token> // stop_callback, stop_token
+#endif
+
+namespace mailroom::inline v0::detail {
+
+template <class S, class F>
+concept calls_back = requires { typename S::template callback_type<F>; };
+
+/// Calls `F` from the thread that requests the stop, from construction to destruction; at once if
+/// the stop was requested before. The destructor waits for a call in progress.
+///
+/// Only for tokens that never call back: how long to sleep before asking again.
+template <stoppable_token S, class F>
+class stop_watch {
+public:
+  stop_watch(const S& token, F) noexcept : possible_{token.stop_possible()} {}
+  nanoseconds look_again_at() const noexcept { return possible_ ? now() + 1'000'000 : never; }
+
+private:
+  bool possible_;
+};
+
+template <class F>
+class stop_watch<never_stop, F> {
+public:
+  stop_watch(const never_stop&, F) noexcept {}
+  static constexpr nanoseconds look_again_at() noexcept { return never; }
+};
+
+template <stoppable_token S, class F>
+  requires calls_back<S, F>
+class stop_watch<S, F> {
+public:
+  stop_watch(const S& token, F call) : callback_(token, std::move(call)) {}
+  static constexpr nanoseconds look_again_at() noexcept { return never; }
+
+private:
+  typename S::template callback_type<F> callback_;
+};
+
+#if defined(__cpp_lib_jthread)
+template <class F>
+  requires(!calls_back<std::stop_token, F>)
+class stop_watch<std::stop_token, F> {
+public:
+  stop_watch(const std::stop_token& token, F call) : callback_(token, std::move(call)) {}
+  static constexpr nanoseconds look_again_at() noexcept { return never; }
+
+private:
+  std::stop_callback<F> callback_;
+};
+#endif
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_MAILBOX_STOP_HPP
+
+// ---- <mailroom/mailbox/event_count.hpp>
+
+#ifndef MAILROOM_MAILBOX_EVENT_COUNT_HPP
+#define MAILROOM_MAILBOX_EVENT_COUNT_HPP
+
+// Lets a thread wait until something may have changed: the one waiting mechanism of the mailboxes.
+//
+// Use it       to wait for a condition that lives in a lock-free structure: the thread that changes
+//              it pays one load when nobody waits.
+// Instead use  mailbox, which does all of this for a queue.
+//
+//      the waiting thread                     the thread that changes something
+//      1  sleepers + 1                        1  publish, by a seq_cst RMW or with a fence behind
+//      2  fence                               2  sleepers == 0?  then that was all
+//      3  remember epoch                      3  epoch + 1
+//      4  look again: done? then leave        4  wake one
+//      5  sleep while epoch is the same
+//      6  back to 3
+//
+// Invariants
+//   (I1)  one of the two notices the other: either 4 sees what was published, or 2 sees the
+//         sleeper. Both have a seq_cst step between their write and their read (Dekker)
+//   (I2)  a wake-up that was meant for a message is never carried away: a sleeper that was woken
+//         looks again before it leaves for a timeout or a stop, and one that leaves without having
+//         been able to look (an exception, busy) wakes the next
+//   (I3)  nobody sleeps on `busy`: that state ends without a wake-up
+//   (I4)  a counter for statistics orders nothing
+//   (I5)  the own registration is withdrawn after the last look; who still sees it wakes once more
+//
+// Memory order
+//   (D)   Dekker: the registration, then a seq_cst fence, then the look <-> the publication, then
+//         the seq_cst load of sleepers.
+//   (W)   wake: what was published before epoch moved -> the sleeper that reads the new epoch sees
+//         it in its next look.
+//
+// A wake-up could only be missed by a thread that stands still between 3 and 5 while the epoch
+// moves exactly 2^32 times.
+//
+// Sources: Vyukov's eventcount; Burckhardt, Alur, Martin, CheckFence, PLDI 2007 (publish, then look
+// for a sleeper, is wrong without a fence).
+
+#include <algorithm>   // min
+#include <cstdint>     // uint32_t, uint64_t
+#include <type_traits> // is_same, remove_const
+
+namespace mailroom::inline v0::detail {
+
+/// What an attempt answers when it is worth waiting for another one.
+constexpr bool is_unfinished(queue_status status) noexcept {
+  return status == queue_status::empty || status == queue_status::full ||
+         status == queue_status::busy;
+}
+
+template <class Wait>
+class event_count {
+  static_assert(std::is_same_v<Wait, wait_policy::spin> ||
+                    std::is_same_v<Wait, wait_policy::yield> ||
+                    std::is_same_v<Wait, wait_policy::park>,
+                "mailroom: the wait policy is none of wait_policy::spin, yield, park");
+
+public:
+  static constexpr bool parks = std::is_same_v<Wait, wait_policy::park>;
+
+  /// Wakes one thread that sleeps here, if there is one.
+  ///
+  /// Caller    anyone, after publishing by a seq_cst RMW, or with a seq_cst fence behind it
+  /// Progress  wait-free; a system call only if somebody sleeps
+  void notify_one() noexcept;
+
+  /// Wakes all threads that sleep here, if there are any. Otherwise as notify_one.
+  void notify_all() noexcept;
+
+  /// Wakes all threads that are about to sleep here too: for a change that is not published in a
+  /// way that notify_all can rely on, such as a flag of somebody else.
+  void interrupt() noexcept;
+
+  /// Calls `attempt` until it answers anything but empty, full or busy, or the wait is ended.
+  ///
+  /// Caller    anyone
+  /// Progress  blocking: waits for a notification, the stop, or the deadline
+  /// Throws    what `attempt`, the token and the clock throw
+  /// Returns   what `attempt` answered; else stopped, else timeout. An attempt that succeeds comes
+  ///           before a stop, and a stop before a timeout
+  template <class Deadline, stoppable_token S, class Attempt>
+  queue_status await(const Deadline& deadline, const S& token, Attempt&& attempt);
+
+  /// How often somebody waited, and how often a sleeper was woken. For statistics.
+  std::uint64_t waits() const noexcept { return waits_.load(relaxed); }     // (I4)
+  std::uint64_t wakeups() const noexcept { return wakeups_.load(relaxed); } // (I4)
+
+private:
+  using enum memory_order;
+  static constexpr int spins = 64; // about a microsecond or two
+
+  /// Counts the thread among the sleepers.
+  struct registration {
+    event_count& event;
+    explicit registration(event_count& at) noexcept : event{at} {
+      event.sleepers_.fetch_add(1, relaxed); // (D)
+      fence(seq_cst);                        // (D)
+    }
+    registration(const registration&) = delete;
+    registration& operator=(const registration&) = delete;
+    ~registration() { event.sleepers_.fetch_sub(1, relaxed); } // (I5)
+  };
+
+  /// Wakes another sleeper for one that leaves without having looked. (I2)
+  struct unused_wake_up {
+    event_count& event;
+    bool needed = false;
+    ~unused_wake_up() {
+      if (needed) event.notify_one();
+    }
+  };
+
+  template <class Deadline, stoppable_token S>
+  static queue_status verdict(queue_status status, const Deadline& deadline, const S& token);
+  template <class Deadline, stoppable_token S, class Attempt>
+  queue_status look_repeatedly(const Deadline& deadline, const S& token, Attempt& attempt);
+  template <class Deadline, stoppable_token S, class Attempt>
+  queue_status sleep(const Deadline& deadline, const S& token, Attempt& attempt);
+
+  // On a line of its own: a notifier only reads it while nobody sleeps.
+  alignas(cache_line) atomic<std::uint32_t> sleepers_;
+  futex epoch_;
+  atomic<std::uint64_t> waits_;
+  atomic<std::uint64_t> wakeups_;
+};
+
+// ---- Definitions, in the order of the class
+
+template <class Wait>
+void event_count<Wait>::notify_one() noexcept {
+  if constexpr (parks) {
+    if (sleepers_.load(seq_cst) == 0) return; // (D)
+    wakeups_.fetch_add(1, relaxed);           // (I4)
+    epoch_.word.fetch_add(1, release);        // (W)
+    futex_wake_one(epoch_);
+  }
+}
+
+template <class Wait>
+void event_count<Wait>::notify_all() noexcept {
+  if constexpr (parks) {
+    if (sleepers_.load(seq_cst) == 0) return; // (D)
+    wakeups_.fetch_add(1, relaxed);           // (I4)
+    interrupt();
+  }
+}
+
+template <class Wait>
+void event_count<Wait>::interrupt() noexcept {
+  if constexpr (parks) {
+    epoch_.word.fetch_add(1, release); // (W)
+    futex_wake_all(epoch_);
+  }
+}
+
+template <class Wait>
+template <class Deadline, stoppable_token S, class Attempt>
+queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, Attempt&& attempt) {
+  queue_status status = verdict(attempt(), deadline, token);
+  if (!is_unfinished(status)) return status;
+  waits_.fetch_add(1, relaxed); // (I4)
+  for (int i = 0; i != spins; ++i) {
+    relax();
+    status = attempt();
+    if (!is_unfinished(status)) return status;
+  }
+  if constexpr (parks) return sleep(deadline, token, attempt);
+  return look_repeatedly(deadline, token, attempt);
+}
+
+/// What an attempt's answer means for the wait: unfinished, or the end of it.
+template <class Wait>
+template <class Deadline, stoppable_token S>
+queue_status event_count<Wait>::verdict(queue_status status, const Deadline& deadline,
+                                        const S& token) {
+  if (!is_unfinished(status)) return status;
+  if (token.stop_requested()) return queue_status::stopped;
+  if (deadline.expired()) return queue_status::timeout;
+  return status;
+}
+
+template <class Wait>
+template <class Deadline, stoppable_token S, class Attempt>
+queue_status event_count<Wait>::look_repeatedly(const Deadline& deadline, const S& token,
+                                                Attempt& attempt) {
+  for (;;) {
+    const queue_status status = verdict(attempt(), deadline, token);
+    if (!is_unfinished(status)) return status;
+    if constexpr (std::is_same_v<Wait, wait_policy::yield>) {
+      yield();
+    } else {
+      relax();
+    }
+  }
+}
+
+template <class Wait>
+template <class Deadline, stoppable_token S, class Attempt>
+queue_status event_count<Wait>::sleep(const Deadline& deadline, const S& token, Attempt& attempt) {
+  const auto wake = [this]() noexcept { interrupt(); };
+  const registration registered{*this};
+  const stop_watch<S, std::remove_const_t<decltype(wake)>> watch{token, wake};
+  unused_wake_up handed_on{*this};
+  for (;;) {
+    handed_on.needed = true;                               // until the attempt has answered
+    const std::uint32_t epoch = epoch_.word.load(acquire); // (W)
+    const queue_status seen = attempt();
+    const queue_status status = verdict(seen, deadline, token);
+    handed_on.needed = seen == queue_status::busy;
+    if (!is_unfinished(status)) return status;
+    if (status == queue_status::busy) {
+      yield(); // (I3)
+    } else {
+      (void)futex_wait(epoch_, epoch, std::min(deadline.wake_at(), watch.look_again_at()));
+    }
+  }
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_MAILBOX_EVENT_COUNT_HPP
+
+// ---- <mailroom/mailbox/closing.hpp>
+
+#ifndef MAILROOM_MAILBOX_CLOSING_HPP
+#define MAILROOM_MAILBOX_CLOSING_HPP
+
+// How a mailbox closes without losing a message that is just being pushed.
+//
+// A push looks at the closed flag and then puts its message in; close() may come between the two.
+// Every push that answered success must be delivered, so the pop that wants to answer closed has to
+// know that no push can still come. There are two ways to know:
+//
+//   sealed_end    the queue itself can be ended: the pop seals it, and a late push meets the seal.
+//                 Costs nothing before that.
+//   watched_end   one producer: it says when it is in a push, and the pop waits for it to leave.
+//                 Costs a push one fence.
+//
+// Invariants
+//   (I1)  watched_end: only the producer writes pushing
+//   (I2)  watched_end: once closed, with no push in progress and nothing in the queue, it stays so;
+//         whoever finds that out notes it in over, for a producer that goes on trying sets pushing
+//         again and again
+//
+// Memory order
+//   (C)   close: what happened before close() -> whoever sees the flag.
+//   (D)   Dekker: the producer sets pushing, then a seq_cst fence, then it looks at closed <-> the
+//         pop sees closed, then a seq_cst fence, then it looks at pushing. One sees the other.
+//   (P)   push ended: the message in the queue -> the pop that sees pushing cleared.
+//   (E)   end: what whoever found the end had seen -> whoever is told of it.
+
+#include <concepts>    // same_as
+#include <cstdint>     // uint32_t
+#include <type_traits> // conditional
+
+namespace mailroom::inline v0::detail {
+
+/// 1 once closed. A whole word: not every machine has lock-free atomics of a byte.
+using closed_flag = atomic<std::uint32_t>;
+
+/// A queue that can be ended from outside.
+template <class Queue>
+concept sealable = requires(Queue& queue) {
+  { queue.seal() } noexcept -> std::same_as<bool>;
+};
+
+template <class Queue>
+class sealed_end {
+  using result = expected<typename Queue::value_type, queue_status>;
+
+public:
+  /// Is the mailbox still open for the push that begins now?
+  struct push_in_progress {
+    bool is_open;
+  };
+  static push_in_progress begin_push(const closed_flag& closed) noexcept {
+    return {closed.load(memory_order::acquire) == 0}; // (C)
+  }
+
+  /// The pop of a closed mailbox: a message, or closed for ever.
+  ///
+  /// Progress  lock-free
+  static result last_pop(Queue& queue) noexcept {
+    while (!queue.seal()) {
+      if (result last = queue.try_pop(); last || last.error() == queue_status::busy) return last;
+    }
+    return unexpected{queue_status::closed};
+  }
+
+  /// Is there nothing left in a closed mailbox, for ever?
+  static bool is_over(Queue& queue) noexcept { return queue.seal(); }
+};
+
+template <class Queue>
+class watched_end {
+  using result = expected<typename Queue::value_type, queue_status>;
+
+public:
+  struct push_in_progress {
+    atomic<std::uint32_t>& pushing;
+    const bool is_open;
+    push_in_progress(atomic<std::uint32_t>& mark, const closed_flag& closed) noexcept
+        : pushing{mark}, is_open{begin(mark, closed)} {}
+    push_in_progress(const push_in_progress&) = delete;
+    push_in_progress& operator=(const push_in_progress&) = delete;
+    ~push_in_progress() { pushing.store(0, memory_order::release); } // (P)
+  };
+  push_in_progress begin_push(const closed_flag& closed) noexcept { return {pushing_, closed}; }
+
+  /// Progress  wait-free; answers busy while a push is in progress
+  result last_pop(Queue& queue) noexcept {
+    if (over_.load(memory_order::acquire) != 0) return unexpected{queue_status::closed}; // (E)
+    if (is_pushing()) return unexpected{queue_status::busy};
+    result last = queue.try_pop();
+    if (last || last.error() != queue_status::empty) return last;
+    over_.store(1, memory_order::release); // (E)
+    return unexpected{queue_status::closed};
+  }
+
+  bool is_over(const Queue& queue) noexcept {
+    if (over_.load(memory_order::acquire) != 0) return true; // (E)
+    if (is_pushing() || queue.size_approx() != 0) return false;
+    over_.store(1, memory_order::release); // (E)
+    return true;
+  }
+
+private:
+  static bool begin(atomic<std::uint32_t>& pushing, const closed_flag& closed) noexcept {
+    pushing.store(1, memory_order::relaxed);        // (D) (I1)
+    fence(memory_order::seq_cst);                   // (D)
+    return closed.load(memory_order::acquire) == 0; // (D) (C)
+  }
+  bool is_pushing() const noexcept {
+    fence(memory_order::seq_cst);                     // (D)
+    return pushing_.load(memory_order::acquire) != 0; // (D) (P)
+  }
+
+  alignas(cache_line) atomic<std::uint32_t> pushing_; // (I1)
+  alignas(cache_line) atomic<std::uint32_t> over_;    // (I2)
+};
+
+template <class Queue>
+struct choose_closing {
+  static_assert(sealable<Queue> || queue_facts<Queue>::producers == arity::one,
+                "mailroom: a queue with many producers needs seal() to be closed without loss");
+  using type = std::conditional_t<sealable<Queue>, sealed_end<Queue>, watched_end<Queue>>;
+};
+
+/// The way in which a mailbox over `Queue` closes.
+template <class Queue>
+using closing = typename choose_closing<Queue>::type;
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_MAILBOX_CLOSING_HPP
+
+// ---- <mailroom/mailbox/mailbox.hpp>
+
+#ifndef MAILROOM_MAILBOX_MAILBOX_HPP
+#define MAILROOM_MAILBOX_MAILBOX_HPP
+
+// A queue that waits: with deadlines, stop tokens, a policy for overflow, and an orderly end.
+//
+// Use it       between threads of which one may have to wait for the other; it is to a queue what
+//              std::stack is to a container: mailbox<T, spsc_queue<T>> is the same over another.
+// Instead use  the queue itself, if nobody ever waits;
+//              dispatcher, when the same message is for several receivers.
+//
+//      push -->  [ queue ]  --> pop             closed: a flag; what was pushed before it is still
+//        :          |            :              delivered, and the pop that finds no more seals
+//     not_full <----+----> not_empty            the queue, so that no push can slip in behind it
+//
+// When several outcomes are possible at once:
+//      pop    a message, before closed, before stopped, before timeout
+//      push   closed, before room, before stopped, before timeout
+//
+// Invariants
+//   (I1)  every push that answered success is delivered, discarded by drop_oldest and counted, or
+//         destroyed with the mailbox; every push that answered anything else left its message alone
+//   (I2)  once a pop has answered closed, no push succeeds and every pop answers closed
+//   (I3)  a counter for statistics orders nothing
+//
+// Memory order
+//   (C)   close: what happened before close() -> whoever sees the flag. How a racing push is told
+//         from a late one is in closing.hpp.
+//   (D)   Dekker: a push or pop publishes, by a seq_cst RMW or with a fence behind it, then looks
+//         for sleepers; the other half is in event_count.hpp.
+//
+// Decision: the overflow policy belongs to the mailbox, not to the push: a bound that every caller
+//   may lift is none. A policy other than block never waits, not even in a timed push.
+// Decision: the message needs a nothrow move, so that none can be lost on its way out.
+
+#include <chrono>      // duration, time_point
+#include <concepts>    // constructible_from, convertible_to
+#include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
+#include <iterator>    // input_iterator, sentinel_for, output_iterator
+#include <memory>      // allocator
+#include <optional>    // optional
+#include <type_traits> // is_constructible
+#include <utility>     // forward, move
+
+namespace mailroom::inline v0 {
+
+/// What happens to a push when there is no room.
+enum class overflow : unsigned char {
+  block,       ///< it waits
+  reject,      ///< it answers full
+  drop_newest, ///< its message is discarded, and counted; it answers dropped
+  drop_oldest, ///< the oldest message is discarded, and counted; it succeeds
+};
+
+struct mailbox_options {
+  std::size_t capacity = 1024; ///< ignored by queues that fix or lack one
+  overflow on_full = overflow::block;
+  const char* name = ""; ///< for statistics and traces; must outlive the mailbox
+};
+
+/// Exact once the threads have stopped; while they run, numbers of different moments.
+struct mailbox_stats {
+  std::uint64_t pushed;     ///< messages put in
+  std::uint64_t popped;     ///< messages delivered
+  std::uint64_t rejected;   ///< pushes refused by overflow::reject
+  std::uint64_t dropped;    ///< messages discarded by drop_newest or drop_oldest
+  std::uint64_t push_waits; ///< pushes that found no room and waited
+  std::uint64_t pop_waits;  ///< pops that found no message and waited
+  std::uint64_t wakeups;    ///< notifications that met a sleeper
+  std::size_t depth;        ///< messages inside
+};
+
+template <message T, class Queue = mpmc_queue<T>, class Wait = wait_policy::park>
+class mailbox {
+  static_assert(queue<Queue>, "mailroom: a mailbox needs a queue of mailroom's kind");
+  static_assert(nothrow_message<T>, "mailroom: a mailbox needs a message whose move cannot throw");
+
+public:
+  using value_type = T;
+  using queue_type = Queue;
+
+  /// Makes an empty, open mailbox.
+  ///
+  /// Throws    what the queue's constructor throws; std::invalid_argument for drop_oldest over a
+  ///           queue with one consumer, where a push cannot take the oldest message out
+  explicit mailbox(std::size_t capacity) : mailbox{mailbox_options{.capacity = capacity}} {}
+  explicit mailbox(mailbox_options options = {});
+  template <class Allocator>
+    requires std::constructible_from<Queue, std::size_t, const Allocator&>
+  mailbox(mailbox_options options, const Allocator& allocator);
+
+  /// Destroys the messages still inside.
+  ///
+  /// Caller    anyone, once no other thread uses the mailbox or waits in it
+  ~mailbox() = default;
+
+  mailbox(const mailbox&) = delete;
+  mailbox& operator=(const mailbox&) = delete;
+
+  // ---- Producers
+
+  /// Puts a message in; waits for room if overflow is block.
+  ///
+  /// Caller    as for the queue's push
+  /// Progress  blocking: waits for room; with any other policy as the queue's push
+  /// Cost      the queue's push and two loads (over spsc_queue two fences more, if the mailbox
+  ///           parks); a system call when somebody sleeps
+  /// Throws    what copying the message throws; nothing was put in
+  /// Orders    all before a successful call happens before the return of the pop that takes it
+  /// Returns   true if the message is in; false if it is not, and the argument untouched: the
+  ///           mailbox is closed, the stop was requested, or the policy refused it
+  bool push(const T& value) { return push(value, never_stop{}); }
+  bool push(T&& value) { return push(std::move(value), never_stop{}); }
+  template <stoppable_token S>
+  bool push(const T& value, S token) {
+    return push_or_wait(value, detail::no_deadline{}, token) == queue_status::success;
+  }
+  template <stoppable_token S>
+  bool push(T&& value, S token) {
+    return push_or_wait(std::move(value), detail::no_deadline{}, token) == queue_status::success;
+  }
+
+  /// Builds a message from the arguments, then puts it in like push.
+  template <class... Args>
+    requires std::constructible_from<T, Args...>
+  bool emplace(Args&&... args) {
+    return push(T(std::forward<Args>(args)...));
+  }
+
+  /// Puts a message in if there is room, or as the overflow policy has it.
+  ///
+  /// Caller    as for the queue's push
+  /// Progress  as the queue's push
+  /// Returns   success; full; closed; dropped under drop_newest; busy if the queue says so. The
+  ///           argument keeps its message unless success
+  queue_status try_push(const T& value) { return offer(value); }
+  queue_status try_push(T&& value) { return offer(std::move(value)); }
+
+  /// The same, and adds to `dropped` how many messages the policy discarded in this call.
+  queue_status try_push(const T& value, std::size_t& dropped) { return offer(value, &dropped); }
+  queue_status try_push(T&& value, std::size_t& dropped) {
+    return offer(std::move(value), &dropped);
+  }
+
+  /// Waits for room until a point in time, on any clock, or for a duration.
+  ///
+  /// Progress  blocking: waits for room, the deadline, or the stop
+  /// Returns   success; closed; stopped; timeout, never early; or what the policy answers
+  template <class Rep, class Period, stoppable_token S = never_stop>
+  queue_status try_push_for(T&& value, std::chrono::duration<Rep, Period> timeout, S token = {}) {
+    return push_or_wait(std::move(value), detail::steady_deadline{timeout}, token);
+  }
+  template <class Rep, class Period, stoppable_token S = never_stop>
+  queue_status try_push_for(const T& value, std::chrono::duration<Rep, Period> timeout,
+                            S token = {}) {
+    return push_or_wait(value, detail::steady_deadline{timeout}, token);
+  }
+  template <class Clock, class Duration, stoppable_token S = never_stop>
+  queue_status try_push_until(T&& value, std::chrono::time_point<Clock, Duration> deadline,
+                              S token = {}) {
+    return push_or_wait(std::move(value), detail::deadline_at(deadline), token);
+  }
+  template <class Clock, class Duration, stoppable_token S = never_stop>
+  queue_status try_push_until(const T& value, std::chrono::time_point<Clock, Duration> deadline,
+                              S token = {}) {
+    return push_or_wait(value, detail::deadline_at(deadline), token);
+  }
+
+  /// Puts [first, last) in, in order, waiting for room as push does. What the policy discards is
+  /// passed over; other producers' messages may come between.
+  ///
+  /// Progress  blocking: waits for room
+  /// Throws    what the iterator or the copy of a message throws; those before it are in
+  /// Returns   the first element that was not taken: `last`, unless closed or refused
+  template <std::input_iterator I, std::sentinel_for<I> E>
+    requires range_element<std::iter_reference_t<I>, T> &&
+             std::convertible_to<std::iter_reference_t<I>, T>
+  I push_range(I first, E last);
+
+  // ---- Consumers
+
+  /// Takes the first message; waits for one.
+  ///
+  /// Caller    as for the queue's pop
+  /// Progress  blocking: waits for a message
+  /// Cost      the queue's pop and one load (over spsc_queue one fence more, if the mailbox parks);
+  ///           a system call when somebody sleeps
+  /// Throws    nothing (a token's callback may)
+  /// Orders    see push
+  /// Returns   the message; nullopt once closed and drained, or stopped with no message there
+  std::optional<T> pop() { return pop(never_stop{}); }
+  template <stoppable_token S>
+  std::optional<T> pop(S token);
+
+  /// Takes the first message if there is one.
+  ///
+  /// Caller    as for the queue's pop
+  /// Progress  as the queue's pop
+  /// Returns   the message; empty; closed, for ever; busy if the queue says so, or if the one
+  ///           producer is in the middle of a push into a mailbox that is being closed
+  expected<T, queue_status> try_pop();
+
+  /// The same by assignment: `into` is untouched unless the answer is success.
+  queue_status try_pop(T& into)
+    requires std::is_nothrow_move_assignable_v<T>;
+
+  /// Waits for a message until a point in time, on any clock, or for a duration.
+  ///
+  /// Progress  blocking: waits for a message, the deadline, or the stop
+  /// Returns   the message; closed; stopped; timeout, never early
+  template <class Rep, class Period, stoppable_token S = never_stop>
+  expected<T, queue_status> try_pop_for(std::chrono::duration<Rep, Period> timeout, S token = {}) {
+    return pop_or_wait(detail::steady_deadline{timeout}, token);
+  }
+  template <class Clock, class Duration, stoppable_token S = never_stop>
+  expected<T, queue_status> try_pop_until(std::chrono::time_point<Clock, Duration> deadline,
+                                          S token = {}) {
+    return pop_or_wait(detail::deadline_at(deadline), token);
+  }
+
+  /// Waits for one message, then takes what is there, up to `max`.
+  ///
+  /// Progress  blocking: waits for the first message
+  /// Throws    what the assignment to `*out` throws; that message is consumed
+  /// Returns   how many; 0 once closed and drained, stopped, or if max is 0
+  template <std::output_iterator<T> O, stoppable_token S = never_stop>
+  std::size_t pop_n(O out, std::size_t max, S token = {});
+
+  /// Hands every message to `handler` as T&&, waiting for the next one.
+  ///
+  /// Progress  blocking: waits for messages
+  /// Throws    what `handler` throws; its message is consumed, and run may be called again
+  /// Returns   closed, when everything was delivered; or stopped
+  template <message_handler<T> F, stoppable_token S = never_stop>
+  queue_status run(F&& handler, S token = {});
+
+  // ---- Anybody
+
+  /// Ends the intake: from now on pushes are refused; what is inside is still delivered. Whoever
+  /// waits is woken. May be called again.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free; two system calls
+  /// Orders    all before the call happens before whoever is told closed
+  void close() noexcept;
+
+  bool is_closed() const noexcept { return closed_.load(acquire) != 0; } // (C)
+
+  /// Is it closed, and nothing left, for ever?
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  bool is_drained() const noexcept { return is_closed() && closing_.is_over(queue_); }
+
+  /// Caller    anyone
+  /// Progress  as the queue's size_approx
+  mailbox_stats stats() const noexcept;
+  std::size_t size_approx() const noexcept { return queue_.size_approx(); }
+  std::size_t capacity() const noexcept { return queue_.capacity(); }
+  const char* name() const noexcept { return options_.name; }
+
+private:
+  using enum detail::memory_order;
+  using event = detail::event_count<Wait>;
+
+  static void check(const mailbox_options& options);
+  static Queue make_queue(std::size_t capacity);
+  template <class U, class Deadline, stoppable_token S>
+  queue_status push_or_wait(U&& value, const Deadline& deadline, const S& token);
+  template <class Deadline, stoppable_token S>
+  expected<T, queue_status> pop_or_wait(const Deadline& deadline, const S& token);
+  template <class U>
+  queue_status attempt_push(U&& value);
+  template <class U>
+  queue_status offer(U&& value, std::size_t* dropped = nullptr);
+  template <class U>
+  queue_status evict_and_push(U&& value, std::size_t* dropped);
+  static void order_before_look() noexcept;
+  static void published(event& other_side) noexcept;
+
+  /// Tells the other side, when it goes out of scope, that there may be several.
+  struct announcement {
+    event& other_side;
+    ~announcement() {
+      order_before_look();
+      other_side.notify_all();
+    }
+  };
+
+  const mailbox_options options_;
+  mutable Queue queue_; // mutable: to ask whether it is over may seal it
+  mutable detail::closing<Queue> closing_;
+  alignas(detail::cache_line) detail::closed_flag closed_;
+  event not_empty_;
+  event not_full_;
+  detail::atomic<std::uint64_t> rejected_;
+  detail::atomic<std::uint64_t> dropped_;
+};
+
+/// P0260's name for it.
+template <message T, class Allocator = std::allocator<T>>
+using bounded_queue = mailbox<T, mpmc_queue<T, dynamic_capacity, Allocator>>;
+
+// ---- Definitions, in the order of the class
+
+template <message T, class Queue, class Wait>
+mailbox<T, Queue, Wait>::mailbox(mailbox_options options)
+    : options_{options}, queue_(make_queue(options.capacity)) {
+  check(options);
+}
+
+template <message T, class Queue, class Wait>
+template <class Allocator>
+  requires std::constructible_from<Queue, std::size_t, const Allocator&>
+mailbox<T, Queue, Wait>::mailbox(mailbox_options options, const Allocator& allocator)
+    : options_{options}, queue_(options.capacity, allocator) {
+  check(options);
+}
+
+template <message T, class Queue, class Wait>
+template <std::input_iterator I, std::sentinel_for<I> E>
+  requires range_element<std::iter_reference_t<I>, T> &&
+           std::convertible_to<std::iter_reference_t<I>, T>
+I mailbox<T, Queue, Wait>::push_range(I first, E last) {
+  while (first != last) {
+    {
+      const announcement announced{not_empty_}; // after the push, also if it throws in the middle
+      const auto push = closing_.begin_push(closed_);
+      if (!push.is_open) return first;
+      first = queue_.try_push_range(std::move(first), last);
+    }
+    if (first == last) break;
+    const queue_status status = push_or_wait(*first, detail::no_deadline{}, never_stop{});
+    if (status != queue_status::success && status != queue_status::dropped) return first;
+    ++first;
+  }
+  return first;
+}
+
+template <message T, class Queue, class Wait>
+template <stoppable_token S>
+std::optional<T> mailbox<T, Queue, Wait>::pop(S token) {
+  auto result = pop_or_wait(detail::no_deadline{}, token);
+  if (!result) return std::nullopt;
+  return std::optional<T>{std::move(*result)};
+}
+
+template <message T, class Queue, class Wait>
+expected<T, queue_status> mailbox<T, Queue, Wait>::try_pop() {
+  auto result = queue_.try_pop();
+  if (!result && result.error() == queue_status::empty && is_closed()) {
+    result = closing_.last_pop(queue_);
+  }
+  if (result) published(not_full_);
+  return result;
+}
+
+template <message T, class Queue, class Wait>
+queue_status mailbox<T, Queue, Wait>::try_pop(T& into)
+  requires std::is_nothrow_move_assignable_v<T>
+{
+  auto result = try_pop();
+  if (result) into = std::move(*result);
+  return result.error();
+}
+
+template <message T, class Queue, class Wait>
+template <std::output_iterator<T> O, stoppable_token S>
+std::size_t mailbox<T, Queue, Wait>::pop_n(O out, std::size_t max, S token) {
+  if (max == 0) return 0;
+  auto first = pop_or_wait(detail::no_deadline{}, token);
+  if (!first) return 0;
+  *out = std::move(*first);
+  const announcement announced{not_full_}; // after the pops, also if one throws in the middle
+  return 1 + queue_.try_pop_n(++out, max - 1);
+}
+
+template <message T, class Queue, class Wait>
+template <message_handler<T> F, stoppable_token S>
+queue_status mailbox<T, Queue, Wait>::run(F&& handler, S token) {
+  for (;;) {
+    auto result = pop_or_wait(detail::no_deadline{}, token);
+    if (!result) return result.error();
+    handler(std::move(*result));
+  }
+}
+
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::close() noexcept {
+  closed_.store(1, release); // (C)
+  not_empty_.interrupt();
+  not_full_.interrupt();
+}
+
+template <message T, class Queue, class Wait>
+mailbox_stats mailbox<T, Queue, Wait>::stats() const noexcept {
+  const std::uint64_t dropped = dropped_.load(relaxed); // (I3)
+  const std::uint64_t evicted = options_.on_full == overflow::drop_oldest ? dropped : 0;
+  const std::uint64_t taken = queue_.popped();
+  return {.pushed = queue_.pushed(),
+          .popped = taken < evicted ? 0 : taken - evicted,
+          .rejected = rejected_.load(relaxed), // (I3)
+          .dropped = dropped,
+          .push_waits = not_full_.waits(),
+          .pop_waits = not_empty_.waits(),
+          .wakeups = not_full_.wakeups() + not_empty_.wakeups(),
+          .depth = queue_.size_approx()};
+}
+
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::check(const mailbox_options& options) {
+  if (options.on_full == overflow::drop_oldest && queue_facts<Queue>::consumers == arity::one) {
+    detail::throw_invalid_argument(
+        "mailroom: overflow::drop_oldest needs a queue with many consumers");
+  }
+}
+
+template <message T, class Queue, class Wait>
+Queue mailbox<T, Queue, Wait>::make_queue([[maybe_unused]] std::size_t capacity) {
+  if constexpr (std::is_constructible_v<Queue, std::size_t>) {
+    return Queue(capacity);
+  } else {
+    return Queue();
+  }
+}
+
+template <message T, class Queue, class Wait>
+template <class U, class Deadline, stoppable_token S>
+queue_status mailbox<T, Queue, Wait>::push_or_wait(U&& value, const Deadline& deadline,
+                                                   const S& token) {
+  const auto attempt = [&] { return attempt_push(std::forward<U>(value)); };
+  if (options_.on_full == overflow::block) return not_full_.await(deadline, token, attempt);
+  queue_status status = offer(std::forward<U>(value));
+  while (status == queue_status::busy) {
+    detail::yield();
+    status = offer(std::forward<U>(value));
+  }
+  return status;
+}
+
+template <message T, class Queue, class Wait>
+template <class Deadline, stoppable_token S>
+expected<T, queue_status> mailbox<T, Queue, Wait>::pop_or_wait(const Deadline& deadline,
+                                                               const S& token) {
+  auto result = try_pop();
+  if (result) return result;
+  const queue_status status = not_empty_.await(deadline, token, [&] {
+    result = try_pop();
+    return result.error();
+  });
+  if (!result) result = unexpected{status};
+  return result;
+}
+
+/// One attempt, without waiting. The value is moved from only on success.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::attempt_push(U&& value) {
+  queue_status status = queue_status::closed;
+  {
+    const auto push = closing_.begin_push(closed_);
+    if (!push.is_open) return status;
+    status = queue_.try_push(std::forward<U>(value));
+  }
+  if (status == queue_status::success) published(not_empty_);
+  return status;
+}
+
+/// One attempt, and what the overflow policy makes of it when there is no room.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
+  const queue_status status = attempt_push(std::forward<U>(value));
+  if (status != queue_status::full) return status;
+  switch (options_.on_full) {
+  case overflow::block: break;
+  case overflow::reject: rejected_.fetch_add(1, relaxed); break; // (I3)
+  case overflow::drop_newest:
+    dropped_.fetch_add(1, relaxed); // (I3)
+    if (dropped != nullptr) ++*dropped;
+    return queue_status::dropped;
+  case overflow::drop_oldest: return evict_and_push(std::forward<U>(value), dropped);
+  }
+  return status;
+}
+
+/// Discards the oldest message until there is room. Whoever pops meanwhile helps.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::evict_and_push(U&& value, std::size_t* dropped) {
+  queue_status status = queue_status::full;
+  while (status == queue_status::full) {
+    if (is_closed()) return queue_status::closed;
+    if (queue_.try_pop()) {
+      dropped_.fetch_add(1, relaxed); // (I3)
+      if (dropped != nullptr) ++*dropped;
+    }
+    status = attempt_push(std::forward<U>(value));
+  }
+  return status;
+}
+
+/// Makes what was published come before the look for sleepers that follows.
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::order_before_look() noexcept {
+  if constexpr (event::parks && !queue_facts<Queue>::sequentially_consistent) {
+    detail::fence(seq_cst); // (D)
+  }
+}
+
+/// Tells the other side that there is a message, or room for one.
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
+  order_before_look();
+  other_side.notify_one();
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_MAILBOX_MAILBOX_HPP
+
+// ---- <mailroom/topic/filter.hpp>
+
+#ifndef MAILROOM_TOPIC_FILTER_HPP
+#define MAILROOM_TOPIC_FILTER_HPP
+
+// A topic filter: says which topic names a subscriber wants to hear.
+//
+// Use it       to check names and filters before they reach a dispatcher, or to match by hand.
+// Instead use  dispatcher, which owns the filters of its subscribers and calls them itself.
+//
+// A name is a text; a dialect says how it is read. `exact` reads it whole: any bytes but NUL, equal
+// or not. `nats` reads tokens between dots, and a filter may have wildcards among them:
+//
+//      filter   matches       does not match
+//      a.b      a.b           a, a.b.c, A.B
+//      a.*.c    a.b.c         a.c, a.b.b.c       * is exactly one token
+//      a.>      a.b, a.b.c    a, b.a             > is one token or more, and ends the filter
+//      a*.b     a*.b          ab.b               inside a token both are plain characters
+//
+// Tokens are not empty and hold no NUL, space, tab, CR, LF or FF; other bytes count as they are: no
+// case folding, no Unicode normalisation. A topic has no wildcards: `a.*` is the name of none.
+//
+// Invariants, unless the filter was moved from
+//   (I1)  pattern_ is a valid filter by rules_
+//   (I2)  literal_ says that pattern_ is a valid topic too; then it matches this topic and no other
+//
+// Decision: the pattern stays text and is walked beside the topic. A list of tokens would save
+//   looking for dots, and cost an allocation for each filter. Nothing is ever tried twice, for only
+//   the last token of a filter can stand for several.
+//
+// Sources: NATS documentation, Subject-Based Messaging; nats-server, server/sublist.go, whose test
+// cases are in tests/unit/topic/vectors.
+
+#include <algorithm>   // min
+#include <cstddef>     // size_t
+#include <string>      // string, to_string
+#include <string_view> // string_view
+
+namespace mailroom::inline v0 {
+
+/// How topic names and filters are read.
+enum class dialect : unsigned char { exact, nats };
+
+class topic_filter {
+public:
+  /// Makes the filter that `pattern` describes.
+  ///
+  /// Cost      O(pattern); one copy of the pattern
+  /// Throws    std::invalid_argument that says what is wrong with the pattern, and where;
+  ///           std::bad_alloc
+  explicit topic_filter(std::string_view pattern, dialect rules = dialect::nats);
+
+  /// Tells whether a filter can be made of `pattern`.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      O(pattern), no allocation; may run at compile time
+  /// Throws    nothing
+  [[nodiscard]] static constexpr bool valid(std::string_view pattern, dialect rules) noexcept;
+
+  /// Tells whether `name` can be published to. Every such name is also a valid pattern.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      O(name), no allocation; may run at compile time
+  /// Throws    nothing
+  [[nodiscard]] static constexpr bool valid_topic(std::string_view name, dialect rules) noexcept;
+
+  /// Tells whether `topic` is one of the names that the pattern stands for.
+  ///
+  /// Caller    anyone, concurrently with all other const members
+  /// Progress  wait-free
+  /// Cost      O(topic), whatever the pattern; no allocation
+  /// Throws    nothing
+  /// Returns   false also for a topic that is not valid
+  [[nodiscard]] bool matches(std::string_view topic) const noexcept;
+
+  /// The text the filter was made of; it lives as long as the filter.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Throws    nothing
+  [[nodiscard]] std::string_view pattern() const noexcept { return pattern_; }
+
+  /// The dialect the pattern is read in.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Throws    nothing
+  [[nodiscard]] dialect rules() const noexcept { return rules_; }
+
+  /// Tells whether the pattern has no wildcard, and so matches one name only: itself.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      O(1)
+  /// Throws    nothing
+  [[nodiscard]] bool is_literal() const noexcept { return literal_; }
+
+  /// Compares pattern and dialect; filters that differ may still match the same topics.
+  ///
+  /// Caller    anyone, concurrently with all other const members
+  /// Progress  wait-free
+  /// Cost      O(pattern)
+  /// Throws    nothing
+  [[nodiscard]] bool operator==(const topic_filter&) const noexcept = default;
+
+private:
+  std::string pattern_; // (I1)
+  dialect rules_;
+  bool literal_; // (I2)
+};
+
+// ---- Definitions, in the order of the class
+
+namespace detail {
+
+/// What a text is meant to be.
+enum class name_kind : unsigned char { filter, topic };
+
+/// What is wrong with a text, and at which byte; false when nothing is.
+struct name_fault {
+  const char* reason = nullptr;
+  std::size_t at = 0;
+
+  constexpr explicit operator bool() const noexcept { return reason != nullptr; }
+};
+
+/// Why no token may hold `c`; nullptr when it may.
+constexpr const char* refusal_of(char c) noexcept {
+  if (c == '\0') return "forbidden NUL";
+  if (c == ' ') return "forbidden space";
+  if (c == '\t') return "forbidden tab";
+  if (c == '\r') return "forbidden carriage return";
+  if (c == '\n') return "forbidden line feed";
+  if (c == '\f') return "forbidden form feed";
+  return nullptr;
+}
+
+/// Tells whether the token that begins at `at` is the character `c` and nothing else.
+constexpr bool is_token(std::string_view text, std::size_t at, char c) noexcept {
+  return at < text.size() && text[at] == c && (at + 1 == text.size() || text[at + 1] == '.');
+}
+
+/// The first fault of a text in dialect exact.
+constexpr name_fault find_fault_exact(std::string_view text) noexcept {
+  if (text.empty()) return {"empty name", 0};
+  const std::size_t nul = text.find('\0');
+  if (nul != text.npos) return {refusal_of('\0'), nul};
+  return {};
+}
+
+/// The first fault of a text in dialect nats.
+constexpr name_fault find_fault_nats(std::string_view text, name_kind kind) noexcept {
+  for (std::size_t begin = 0, end = 0;; begin = ++end) {
+    for (; end != text.size() && text[end] != '.'; ++end) {
+      if (const char* reason = refusal_of(text[end])) return {reason, end};
+    }
+    if (end == begin) return {"empty token", begin};
+    const bool tail = is_token(text, begin, '>');
+    if (kind == name_kind::topic && (tail || is_token(text, begin, '*'))) {
+      return {"wildcard in a topic name", begin};
+    }
+    if (tail && end != text.size()) return {"'>' before the last token", begin};
+    if (end == text.size()) return {};
+  }
+}
+
+/// The first fault of a text: the one place that knows which filters and names are valid.
+constexpr name_fault find_fault(std::string_view text, dialect rules, name_kind kind) noexcept {
+  return rules == dialect::exact ? find_fault_exact(text) : find_fault_nats(text, kind);
+}
+
+/// Throws    std::invalid_argument: mailroom: filter "a..b": empty token at byte 2
+[[noreturn]] inline void throw_fault(std::string_view text, name_kind kind, name_fault fault) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string what = kind == name_kind::filter ? "mailroom: filter \"" : "mailroom: topic \"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      what += c;
+    } else { // a NUL would end the message here, a line feed would split it
+      what += "\\x";
+      what += digits[byte / 16U];
+      what += digits[byte % 16U];
+    }
+  }
+  what += "\": ";
+  what += fault.reason;
+  what += " at byte " + std::to_string(fault.at);
+  throw_invalid_argument(what.c_str());
+}
+
+/// Throws    std::invalid_argument for a name that cannot be published to: what is wrong, and where
+inline void check_topic(std::string_view name, dialect rules) {
+  if (const name_fault fault = find_fault(name, rules, name_kind::topic)) {
+    throw_fault(name, name_kind::topic, fault);
+  }
+}
+
+} // namespace detail
+
+inline topic_filter::topic_filter(std::string_view pattern, dialect rules)
+    : pattern_{pattern}, rules_{rules}, literal_{valid_topic(pattern, rules)} {
+  using enum detail::name_kind;
+  if (const detail::name_fault fault = detail::find_fault(pattern, rules, filter)) {
+    detail::throw_fault(pattern, filter, fault);
+  }
+}
+
+constexpr bool topic_filter::valid(std::string_view pattern, dialect rules) noexcept {
+  return !detail::find_fault(pattern, rules, detail::name_kind::filter);
+}
+
+constexpr bool topic_filter::valid_topic(std::string_view name, dialect rules) noexcept {
+  return !detail::find_fault(name, rules, detail::name_kind::topic);
+}
+
+inline bool topic_filter::matches(std::string_view topic) const noexcept {
+  const std::string_view pattern = pattern_;
+  if (literal_) return topic == pattern; // (I2)
+  // A wildcard checks what it stands for; a plain token equals one that (I1) has checked.
+  for (std::size_t p = 0, t = 0;; ++p, ++t) { // a token begins at p, and one at t
+    if (detail::is_token(pattern, p, '>')) return valid_topic(topic.substr(t), rules_);
+    if (detail::is_token(pattern, p, '*')) {
+      const std::size_t end = std::min(topic.find('.', t), topic.size());
+      if (!valid_topic(topic.substr(t, end - t), rules_)) return false;
+      t = end;
+      ++p;
+    } else {
+      for (; p != pattern.size() && pattern[p] != '.'; ++p, ++t) {
+        if (t == topic.size() || topic[t] != pattern[p]) return false;
+      }
+    }
+    if (p == pattern.size() || t == topic.size()) return p == pattern.size() && t == topic.size();
+    if (topic[t] != '.') return false;
+  }
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_TOPIC_FILTER_HPP
+
+// ---- <mailroom/topic/snapshot.hpp>
+
+#ifndef MAILROOM_TOPIC_SNAPSHOT_HPP
+#define MAILROOM_TOPIC_SNAPSHOT_HPP
+
+// A counted object that readers take without a lock while a writer replaces it.
+//
+// A reader loads the pointer and then counts a reference; in between the writer could drop the last
+// one. So a reader says where it is, in one of two counters, while it does these two steps, and a
+// writer that has replaced the pointer waits, before it drops the old object, until everybody has
+// left who may have seen it. No user code runs between the two steps, so the wait is short.
+//
+//      reader                                  writer (one at a time)
+//      inside[phase] + 1                       pointer: old -> new
+//      load the pointer, count a reference     twice: turn phase, wait for inside[old phase] == 0
+//      inside[phase] - 1                       drop old
+//
+// The phase is only there so that the writer's wait ends: readers that come later count elsewhere.
+//
+// Memory order
+//   (D)   Dekker: a reader counts itself and then loads the pointer, the writer replaces the
+//         pointer and then reads the counters; all four are seq_cst. A reader that saw the old
+//         pointer is seen in its counter, whichever phase it read.
+//   (L)   left: the reference counted by a reader -> the writer that sees it gone.
+//   (N)   new: what the writer put into the object -> the reader that loads its pointer.
+//
+// Invariants
+//   (I1)  any phase will do for a reader; the writer looks at both counters
+//   (I2)  only one writer at a time changes the phase and the pointer
+//
+// Sources: McKenney et al., sleepable read-copy update (the two counters and the phase).
+
+#include <cstddef> // size_t
+#include <cstdint> // uint32_t
+#include <utility> // move
+
+namespace mailroom::inline v0::detail {
+
+/// Knows which readers are between their two steps.
+class grace_period {
+public:
+  /// A reader, from its first step to its last.
+  class reader {
+  public:
+    explicit reader(grace_period& period) noexcept
+        : counter_{period.counters_[stack_hint() % stripes]
+                       .inside[period.phase_.load(memory_order::relaxed) % 2]} { // (I1)
+      counter_.fetch_add(1, memory_order::seq_cst);                              // (D)
+    }
+    reader(const reader&) = delete;
+    reader& operator=(const reader&) = delete;
+    ~reader() { counter_.fetch_sub(1, memory_order::release); } // (L)
+
+  private:
+    atomic<std::uint32_t>& counter_;
+  };
+
+  /// Waits until all readers have left that began before the call.
+  ///
+  /// Caller    one thread at a time
+  /// Progress  blocking: waits for readers, none of which waits for anybody
+  void wait_for_readers() noexcept {
+    for (int turn = 0; turn != 2; ++turn) {
+      const auto phase = phase_.load(memory_order::relaxed); // (I2)
+      phase_.store(phase + 1, memory_order::relaxed);        // (I1)
+      for (stripe& each : counters_) {
+        while (each.inside[phase % 2].load(memory_order::seq_cst) != 0) yield(); // (D) (L)
+      }
+    }
+  }
+
+private:
+  static constexpr std::size_t stripes = 16;
+  struct alignas(cache_line / 2) stripe {
+    atomic<std::uint32_t> inside[2];
+  };
+
+  stripe counters_[stripes];
+  atomic<std::uint32_t> phase_;
+};
+
+/// The place where the current object stands.
+template <class T>
+class snapshot {
+public:
+  explicit snapshot(ref<T> first) noexcept : owner_{std::move(first)}, current_{owner_.get()} {}
+
+  /// Is this still the current object? The caller holds it, so its address is no other's.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free: one load
+  bool is_current(const ref<T>& held) const noexcept {
+    return current_.load(memory_order::acquire) == held.get(); // (N)
+  }
+
+  /// The current object.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free: three RMWs
+  ref<T> load(grace_period& period) const noexcept {
+    const grace_period::reader inside{period};
+    return ref<T>{current_.load(memory_order::seq_cst)}; // (D) (N)
+  }
+
+  /// Replaces the object, and gives the old one back: it may be dropped after a grace period.
+  ///
+  /// Caller    one writer at a time
+  [[nodiscard]] ref<T> replace(ref<T> next) noexcept {
+    current_.exchange(next.get(), memory_order::seq_cst); // (D) (N)
+    ref<T> old = std::move(owner_);
+    owner_ = std::move(next);
+    return old;
+  }
+
+  /// The current object, for the writer.
+  const ref<T>& owner() const noexcept { return owner_; }
+
+private:
+  ref<T> owner_; // (I2)
+  atomic<T*> current_;
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_TOPIC_SNAPSHOT_HPP
+
+// ---- <mailroom/topic/name_table.hpp>
+
+#ifndef MAILROOM_TOPIC_NAME_TABLE_HPP
+#define MAILROOM_TOPIC_NAME_TABLE_HPP
+
+// Finds what belongs to a name, without a lock, while a writer adds names.
+//
+// Open addressing: a name is in the first free place from its hash on. A place is written once.
+// When half of the places are taken a table of twice the size takes over; the old ones stay until
+// the end, for a reader may still be in one. Together they are no larger than the newest.
+//
+// A reader in an old table may miss a name that was added since: it then asks the writer's side.
+//
+// Invariants
+//   (I1)  a place, once written, never changes; an entry stays where it is
+//   (I2)  one writer at a time
+//
+// Memory order
+//   (N)   new: the entry, and the table with all its places -> the reader that loads the pointer.
+
+#include <cstddef>     // size_t
+#include <functional>  // hash
+#include <memory>      // make_unique, unique_ptr
+#include <string_view> // string_view
+#include <utility>     // forward, move
+#include <vector>      // vector
+
+namespace mailroom::inline v0::detail {
+
+/// Entries have a member name() and a constructor that takes the name first.
+template <class Entry>
+class name_table {
+public:
+  name_table() { grow(64); }
+  name_table(const name_table&) = delete;
+  name_table& operator=(const name_table&) = delete;
+  ~name_table() = default;
+
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      O(name), and a few looks
+  /// Returns   nullptr for a name that is not there, or was added a moment ago
+  Entry* find(std::string_view name) const noexcept {
+    const table& now = *current_.load(memory_order::acquire); // (N)
+    for (std::size_t at = std::hash<std::string_view>{}(name);; ++at) {
+      Entry* const entry = now.at(at).load(memory_order::acquire); // (N)
+      if (entry == nullptr || entry->name() == name) return entry;
+    }
+  }
+
+  /// Adds a name that is not there.
+  ///
+  /// Caller    one writer at a time
+  /// Throws    std::bad_alloc and what the entry's constructor throws; nothing is added then
+  template <class... Args>
+  Entry& add(std::string_view name, Args&&... args) {
+    if (entries_.size() * 2 >= tables_.back()->places) grow(tables_.back()->places * 2);
+    entries_.push_back(std::make_unique<Entry>(name, std::forward<Args>(args)...));
+    tables_.back()->put(*entries_.back());
+    return *entries_.back();
+  }
+
+  /// All entries, for the writer.
+  const std::vector<std::unique_ptr<Entry>>& entries() const noexcept { return entries_; }
+
+private:
+  struct table {
+    explicit table(std::size_t size)
+        : places{size}, slots{std::make_unique<atomic<Entry*>[]>(size)} {}
+    atomic<Entry*>& at(std::size_t place) const noexcept { return slots[place & (places - 1)]; }
+    void put(Entry& entry) const noexcept {
+      std::size_t place = std::hash<std::string_view>{}(entry.name());
+      while (at(place).load(memory_order::relaxed) != nullptr) ++place; // (I2)
+      at(place).store(&entry, memory_order::release);                   // (N)
+    }
+    const std::size_t places; // a power of two
+    const std::unique_ptr<atomic<Entry*>[]> slots;
+  };
+
+  void grow(std::size_t places) {
+    auto next = std::make_unique<table>(places);
+    for (const auto& entry : entries_) next->put(*entry);
+    tables_.push_back(std::move(next));
+    current_.store(tables_.back().get(), memory_order::release); // (N)
+  }
+
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::vector<std::unique_ptr<table>> tables_;
+  atomic<const table*> current_;
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_TOPIC_NAME_TABLE_HPP
+
+// ---- <mailroom/topic/subscriber.hpp>
+
+#ifndef MAILROOM_TOPIC_SUBSCRIBER_HPP
+#define MAILROOM_TOPIC_SUBSCRIBER_HPP
+
+// A subscription as the publishers see it: somebody to offer a message to.
+//
+// Use it       never: it is the inside of subscription and dispatcher. What a user meets of it are
+//              subscription_options and delivery.
+//
+//      queued_subscriber   a mailbox; the messages wait there for pop, try_pop or run
+//      direct_subscriber   a handler, which runs in the publisher's thread
+//
+// Invariants
+//   (I1)  after cancel() has returned no handler of the subscriber runs, but for those that the
+//         calling thread itself is in, and none will
+//   (I2)  a handler that throws costs the message that it was given, and no other
+//   (I3)  a counter for statistics orders nothing
+//
+// Memory order
+//   (D)   Dekker: whoever runs a handler counts itself and then looks at cancelled; cancel() sets
+//         cancelled and then looks at the count; all four are seq_cst. One sees the other.
+//   (L)   left: what a handler did -> the cancel() that waited for it.
+
+#include <chrono>      // milliseconds
+#include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
+#include <optional>    // optional
+#include <string>      // string
+#include <string_view> // string_view
+#include <type_traits> // is_invocable
+#include <utility>     // as_const, forward, move
+
+namespace mailroom::inline v0 {
+
+struct subscription_options {
+  std::size_t capacity = 1024;        ///< messages that wait at most
+  overflow on_full = overflow::block; ///< what a publish does when they do
+  std::string_view group = {};        ///< members of one group share its messages
+  const char* name = "";              ///< for statistics and traces; must outlive the subscription
+};
+
+/// What a subscriber receives.
+template <message T>
+struct delivery {
+  T value;
+  std::uint64_t sequence; ///< counts the messages of the publishing handle, from 0
+
+  /// Messages that the overflow policy discarded, told here for the first time: those before this
+  /// one. (Under drop_oldest, a message that is discarded in the very moment in which this one is
+  /// taken may be told with this one or the next.) The sum is exact. What overflow::reject refused
+  /// was told to the publisher, and is not counted.
+  std::uint64_t missed;
+
+  /// The name that it was published to. Lives as long as the delivery, whatever else ends.
+  std::string_view topic() const noexcept { return topic_; }
+
+  delivery(T&& message, std::uint64_t number, std::uint64_t lost, std::string_view topic,
+           detail::ref<const detail::counted> keeper) noexcept
+      : value(std::move(message)), sequence{number}, missed{lost}, topic_{topic},
+        keeper_{std::move(keeper)} {}
+
+private:
+  std::string_view topic_;
+  detail::ref<const detail::counted> keeper_; // what the name lives in
+};
+
+namespace detail {
+
+/// A message on its way to one subscriber.
+template <class T>
+struct envelope {
+  T value;
+  std::uint64_t sequence;
+  std::string_view topic; // lives as long as the routing
+  std::uint64_t lost;     // what the subscriber had lost when it was sent
+};
+
+template <class F, class T>
+concept takes_delivery = std::is_invocable_v<F&, delivery<T>&&>;
+template <class F, class T>
+concept takes_message = std::is_invocable_v<F&, const T&>;
+
+/// A handler takes a delivery, or just the message.
+template <class F, class T>
+concept handler_of = takes_delivery<F, T> || takes_message<F, T>;
+
+template <class T>
+class subscriber;
+
+/// How long a full mailbox is waited for, and whether the message may be moved out of the envelope.
+enum class patience : unsigned char { none, moment, wait };
+enum class transfer : unsigned char { copy, move };
+
+/// Who knows the subscribers, and can forget one.
+template <class T>
+class subscriber_list : public counted {
+public:
+  virtual void remove(subscriber<T>& gone) noexcept = 0;
+};
+
+/// One subscription, as the publishers see it.
+template <class T>
+class subscriber : public counted {
+public:
+  subscriber(topic_filter wanted, const subscription_options& options, ref<subscriber_list<T>> list)
+      : filter_{std::move(wanted)}, group_{options.group}, name_{options.name},
+        list_{std::move(list)} {}
+
+  const topic_filter& filter() const noexcept { return filter_; }
+  const std::string& group() const noexcept { return group_; }
+  const char* name() const noexcept { return name_; }
+
+  /// Gives the message to the subscriber.
+  ///
+  /// Throws    what a handler or the copy of a message throws
+  /// Returns   success; full; dropped; closed. The envelope keeps its message unless success
+  virtual queue_status offer(envelope<T>& sent, transfer how, patience wait,
+                             std::size_t& dropped) = 0;
+
+  /// Is full an answer that is worth waiting on?
+  virtual bool blocks() const noexcept = 0;
+
+  /// Is there room, so that an offer would not have to wait or drop?
+  virtual bool has_room() const noexcept = 0;
+
+  /// Can it still get new messages?
+  virtual bool is_open() const noexcept = 0;
+
+  /// Ends the intake. What is queued stays.
+  virtual void close() noexcept = 0;
+
+  /// The dispatcher ends: first all are told, so that none waits for another, then each is waited
+  /// for. A mailbox stays until it is empty; a handler must not run any more.
+  virtual void announce_end() noexcept = 0;
+  virtual void finish() noexcept = 0;
+
+  /// Destroys what is queued, or the handler.
+  virtual void discard() noexcept = 0;
+
+  bool is_cancelled() const noexcept { return cancelled_.load(memory_order::seq_cst) != 0; } // (D)
+
+  /// Lets no handler begin any more.
+  void refuse() noexcept { cancelled_.store(1, memory_order::seq_cst); } // (D)
+
+  /// Ends everything, and waits for the handlers that run in other threads. A handler that cancels
+  /// its own subscriber is itself not waited for by others who do the same. (I1)
+  void cancel() noexcept {
+    refuse();
+    close();
+    list_->remove(*this);
+    wait_for_handlers();
+    discard_if_idle();
+  }
+
+protected:
+  /// Runs `call` as a handler, unless the subscription is cancelled.
+  template <class F>
+  queue_status run_handler(F&& call) {
+    const running_handler frame{*this};
+    if (is_cancelled()) return queue_status::closed;
+    std::forward<F>(call)();
+    return queue_status::success;
+  }
+
+private:
+  /// Counts a handler while it runs, and remembers in which thread.
+  struct running_handler {
+    subscriber& of;
+    handler_frame frame;
+    explicit running_handler(subscriber& owner) noexcept
+        : of{owner}, frame{&owner, innermost_handler} {
+      innermost_handler = &frame;
+      of.running_.fetch_add(1, memory_order::seq_cst); // (D)
+    }
+    running_handler(const running_handler&) = delete;
+    running_handler& operator=(const running_handler&) = delete;
+    ~running_handler() {
+      innermost_handler = frame.outer;
+      of.running_.fetch_sub(1, memory_order::seq_cst); // (D) (L)
+      of.idle_.notify_all();
+      if (of.is_cancelled()) of.discard_if_idle();
+    }
+  };
+
+  void wait_for_handlers() noexcept {
+    const std::size_t own = own_frames();
+    if (own != 0) {
+      waiting_inside_.fetch_add(own, memory_order::seq_cst); // (D)
+      idle_.notify_all();
+    }
+    (void)idle_.await(no_deadline{}, never_stop{}, [this, own]() noexcept {
+      const std::size_t allowed = own == 0 ? 0 : waiting_inside_.load(memory_order::seq_cst); // (D)
+      const bool done = running_.load(memory_order::seq_cst) <= allowed; // (D) (L)
+      return done ? queue_status::success : queue_status::empty;
+    });
+    if (own != 0) waiting_inside_.fetch_sub(own, memory_order::seq_cst); // (D)
+  }
+
+  /// Whoever sees that no handler runs, and none will, destroys what the subscriber holds: a
+  /// handler may own what keeps the subscriber alive.
+  void discard_if_idle() noexcept {
+    if (running_.load(memory_order::seq_cst) != 0) return;             // (D) (L)
+    if (discarded_.exchange(1, memory_order::acq_rel) == 0) discard(); // (L)
+  }
+
+  std::size_t own_frames() const noexcept {
+    std::size_t count = 0;
+    for (auto* frame = innermost_handler; frame != nullptr; frame = frame->outer) {
+      count += frame->owner == this ? 1 : 0;
+    }
+    return count;
+  }
+
+  const topic_filter filter_;
+  const std::string group_;
+  const char* const name_;
+  const ref<subscriber_list<T>> list_;
+  atomic<std::uint32_t> cancelled_;
+  atomic<std::uint32_t> discarded_;
+  atomic<std::size_t> running_;
+  atomic<std::size_t> waiting_inside_; // of these, how many wait in cancel() themselves
+  event_count<wait_policy::park> idle_;
+};
+
+/// A subscriber with a mailbox.
+template <class T>
+class queued_subscriber final : public subscriber<T> {
+public:
+  queued_subscriber(topic_filter wanted, const subscription_options& options,
+                    ref<subscriber_list<T>> list)
+      : subscriber<T>{std::move(wanted), options, std::move(list)}, on_full_{options.on_full},
+        box_{mailbox_options{options.capacity, options.on_full, options.name}} {}
+
+  queue_status offer(envelope<T>& sent, transfer how, patience wait,
+                     std::size_t& dropped) override {
+    sent.lost = missed();
+    std::size_t lost = 0;
+    queue_status status = put(sent, how, lost);
+    if (status == queue_status::full && blocks() && wait != patience::none) {
+      status = how == transfer::move ? push(std::move(sent), wait) : push(sent, wait);
+    }
+    if (lost != 0) lost_.fetch_add(lost, memory_order::relaxed); // (I3)
+    dropped += lost;
+    return status;
+  }
+  bool blocks() const noexcept override { return on_full_ == overflow::block; }
+  bool has_room() const noexcept override { return box_.size_approx() < box_.capacity(); }
+  bool is_open() const noexcept override { return !box_.is_closed(); }
+  void close() noexcept override { box_.close(); }
+  void announce_end() noexcept override { box_.close(); }
+  void finish() noexcept override {}
+  void discard() noexcept override {
+    while (box_.try_pop()) {
+    }
+  }
+
+  template <stoppable_token S>
+  std::optional<delivery<T>> pop(S token) {
+    auto taken = box_.pop(token);
+    if (!taken || this->is_cancelled()) return std::nullopt;
+    return open(std::move(*taken));
+  }
+
+  expected<delivery<T>, queue_status> try_pop() {
+    auto taken = box_.try_pop();
+    if (this->is_cancelled()) return unexpected{queue_status::closed};
+    if (!taken) return unexpected{taken.error()};
+    return open(std::move(*taken));
+  }
+
+  template <class F, stoppable_token S>
+  queue_status run(F& handler, S token) {
+    return box_.run(
+        [&](envelope<T>&& taken) {
+          (void)this->run_handler([&] {
+            if constexpr (takes_delivery<F, T>) {
+              handler(open(std::move(taken)));
+            } else {
+              handler(std::as_const(taken.value));
+            }
+          });
+        },
+        token);
+  }
+
+  std::uint64_t missed() const noexcept { return lost_.load(memory_order::relaxed); } // (I3)
+
+private:
+  template <class Sent>
+  queue_status push(Sent&& sent, patience wait) {
+    if (wait == patience::wait) {
+      const bool in = box_.push(std::forward<Sent>(sent));
+      return in ? queue_status::success : queue_status::closed;
+    }
+    const auto status = box_.try_push_for(std::forward<Sent>(sent), std::chrono::milliseconds{1});
+    return status == queue_status::timeout ? queue_status::full : status;
+  }
+
+  queue_status put(envelope<T>& sent, transfer how, std::size_t& lost) {
+    for (;;) {
+      const queue_status status =
+          how == transfer::move ? box_.try_push(std::move(sent), lost) : box_.try_push(sent, lost);
+      if (status != queue_status::busy) return status;
+      yield();
+    }
+  }
+
+  /// What was lost before this message and has not been told: under drop_oldest what was discarded
+  /// until now, else what had been refused when the message was sent.
+  delivery<T> open(envelope<T>&& taken) noexcept {
+    const std::uint64_t until = on_full_ == overflow::drop_oldest ? missed() : taken.lost;
+    std::uint64_t told = told_.load(memory_order::relaxed);                            // (I3)
+    while (told < until && !told_.compare_exchange(told, until, memory_order::relaxed, // (I3)
+                                                   memory_order::relaxed)) {           // (I3)
+    }
+    return {std::move(taken.value), taken.sequence, told < until ? until - told : 0, taken.topic,
+            ref<const counted>{this}};
+  }
+
+  const overflow on_full_;
+  mailbox<envelope<T>> box_;
+  atomic<std::uint64_t> lost_;
+  atomic<std::uint64_t> told_;
+};
+
+/// A subscriber whose handler runs in the publisher's thread.
+template <class T, class F>
+class direct_subscriber final : public subscriber<T> {
+public:
+  template <class G>
+  direct_subscriber(topic_filter wanted, ref<subscriber_list<T>> list, G&& handler)
+      : subscriber<T>{std::move(wanted), subscription_options{}, std::move(list)},
+        handler_(std::in_place, std::forward<G>(handler)) {}
+
+  queue_status offer(envelope<T>& sent, transfer, patience, std::size_t&) override {
+    return this->run_handler([&] {
+      if constexpr (takes_delivery<F, T>) {
+        const ref<const counted> keeper{this};
+        (*handler_)(delivery<T>{T(sent.value), sent.sequence, 0, sent.topic, keeper});
+      } else {
+        (*handler_)(std::as_const(sent.value));
+      }
+    });
+  }
+  bool blocks() const noexcept override { return false; }
+  bool has_room() const noexcept override { return true; }
+  bool is_open() const noexcept override { return !this->is_cancelled(); }
+  void close() noexcept override {}
+  void announce_end() noexcept override { this->refuse(); }
+  void finish() noexcept override { this->cancel(); }
+  void discard() noexcept override { handler_.reset(); }
+
+private:
+  std::optional<F> handler_; // none once cancelled
+};
+
+} // namespace detail
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_TOPIC_SUBSCRIBER_HPP
+
+// ---- <mailroom/topic/routing.hpp>
+
+#ifndef MAILROOM_TOPIC_ROUTING_HPP
+#define MAILROOM_TOPIC_ROUTING_HPP
+
+// Who gets what: for every topic that was named, the list of its destinations.
+//
+// Use it       never: it is the inside of dispatcher.
+//
+//      subscribers ---- filters ---+        (one lock, taken to subscribe, cancel, add a name)
+//                                  v
+//      name table:  "orders.eu" -> route -> destinations: [ loner | loner | group: a, b ]
+//                   "orders.us" -> route -> destinations: [ loner ]         (no lock to read)
+//
+// Matching happens when a name is added or a subscription changes, not when a message is published.
+// A change rebuilds the lists of the topics that its filter matches, and no others.
+//
+// Invariants
+//   (I1)  a list never changes; a change replaces it. A subscriber that is gone may stand in a list
+//         that somebody still holds: its mailbox is closed and refuses
+//   (I2)  the members of one group that match a topic are one destination, whatever their filters
+//         (the rule of NATS queue groups: one group, one delivery)
+//   (I3)  a place in a round, or a number in a sequence, orders nothing
+//   (I4)  what the lock protects is touched with the lock held; objects of users are destroyed, and
+//         their code runs, without it
+
+#include <algorithm>   // any_of, find_if, none_of
+#include <bit>         // countr_zero
+#include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
+#include <exception>   // current_exception, exception_ptr, rethrow_exception
+#include <string>      // string
+#include <string_view> // string_view
+#include <utility>     // exchange, forward, move, pair
+#include <vector>      // erase_if, vector
+
+namespace mailroom::inline v0 {
+
+/// What became of a published message.
+struct publish_result {
+  std::size_t matched;   ///< destinations: subscriptions of their own, and groups
+  std::size_t delivered; ///< of these, how many have it
+  std::size_t dropped;   ///< messages, this or older ones, that overflow policies discarded for it
+};
+
+namespace detail {
+
+/// The members of a group take turns. The place in the round outlives every list.
+struct round : counted {
+  explicit round(std::string_view group) : name{group} {}
+  const std::string name;
+  atomic<std::size_t> turn;
+};
+
+/// One or several subscribers of which one gets the message.
+template <class T>
+struct destination {
+  std::vector<ref<subscriber<T>>> members;
+  ref<round> turns; // none for a loner
+
+  /// Offers the message to the member whose turn it is; to the next if that one has no room, or has
+  /// left. While none has room, and it is to wait, it waits for each a moment.
+  ///
+  /// Returns   what the member answered; busy for full, if that is worth waiting for
+  queue_status offer(envelope<T>& sent, transfer how, patience wait, std::size_t& dropped) const;
+
+private:
+  std::size_t first_choice(patience wait) const noexcept;
+};
+
+/// All destinations of one topic.
+template <class T>
+struct destinations : counted {
+  std::vector<destination<T>> all;
+
+  /// Gives the message to all of them: first to those that need no waiting, then, one after the
+  /// other, to those that block. Moves it to the last one.
+  ///
+  /// Throws    the first exception of a handler, or of a copy of the message, after everybody else
+  ///           was served
+  publish_result publish(envelope<T>& sent) const;
+
+private:
+  static void count(queue_status status, publish_result& result) noexcept;
+};
+
+/// Runs `call`, and keeps the first exception for later.
+template <class F>
+void run_guarded(F&& call, [[maybe_unused]] std::exception_ptr& first) {
+#if MAILROOM_EXCEPTIONS
+  try {
+    std::forward<F>(call)();
+  } catch (...) {
+    if (!first) first = std::current_exception();
+  }
+#else
+  std::forward<F>(call)();
+#endif
+}
+
+/// One topic.
+template <class T>
+class route {
+public:
+  route(std::string_view name, ref<const destinations<T>> first)
+      : list{std::move(first)}, name_{name} {}
+
+  std::string_view name() const noexcept { return name_; }
+
+  /// The number of a message that is published by name, not through a handle.
+  std::uint64_t next_sequence() noexcept {
+    return sequence_.fetch_add(1, memory_order::relaxed); // (I3)
+  }
+
+  snapshot<const destinations<T>> list;
+
+private:
+  const std::string name_;
+  atomic<std::uint64_t> sequence_;
+};
+
+/// The routes and the subscribers of one dispatcher. Lives as long as anybody needs a part of it.
+template <class T>
+class routing final : public subscriber_list<T> {
+public:
+  explicit routing(dialect rules) : rules_{rules} {}
+
+  dialect rules() const noexcept { return rules_; }
+  grace_period& period() noexcept { return period_; }
+
+  /// The route of a name; made if there is none.
+  ///
+  /// Progress  wait-free for a known name; else blocking: takes the lock
+  /// Throws    std::invalid_argument for a bad name; std::bad_alloc
+  route<T>& intern(std::string_view name);
+
+  /// Would a message to this topic have a destination?
+  bool is_wanted(std::string_view name) const noexcept;
+
+  /// Adds a subscriber to all lists that it belongs to, or, if that throws, to none; finishes it if
+  /// the routing is closed.
+  void add(const ref<subscriber<T>>& added);
+  void remove(subscriber<T>& gone) noexcept override;
+
+  /// Forgets all subscribers and accepts no more. Their mailboxes are closed, not emptied.
+  void close() noexcept;
+
+private:
+  using list = ref<const destinations<T>>;
+
+  list build(std::string_view name);
+  ref<round> round_of(const std::string& group);
+  using rebuilt = std::vector<std::pair<route<T>*, list>>;
+  [[nodiscard]] rebuilt rebuild_matching(const topic_filter& filter);
+
+  const dialect rules_;
+  mutable mutex lock_;
+  mutable grace_period period_;
+  name_table<route<T>> routes_;                 // (I4), but for find
+  std::vector<ref<subscriber<T>>> subscribers_; // (I4)
+  std::vector<ref<round>> rounds_;              // (I4)
+  bool closed_ = false;                         // (I4)
+  const list nobody_ = make_counted<destinations<T>>();
+};
+
+// ---- Definitions, in the order of the classes
+
+template <class T>
+std::size_t destination<T>::first_choice(patience wait) const noexcept {
+  if (members.size() == 1) return 0;
+  const std::size_t turn = wait == patience::none
+                               ? turns->turn.fetch_add(1, memory_order::relaxed) // (I3)
+                               : turns->turn.load(memory_order::relaxed);        // (I3)
+  for (std::size_t i = 0; i != members.size(); ++i) {
+    const std::size_t candidate = (turn + i) % members.size();
+    if (members[candidate]->has_room()) return candidate;
+  }
+  return turn % members.size();
+}
+
+template <class T>
+queue_status destination<T>::offer(envelope<T>& sent, transfer how, patience wait,
+                                   std::size_t& dropped) const {
+  const bool alone = members.size() == 1;
+  for (;;) {
+    const std::size_t first = first_choice(wait);
+    queue_status status = queue_status::closed;
+    for (std::size_t i = 0; i != members.size() && status == queue_status::closed; ++i) {
+      subscriber<T>& member = *members[(first + i) % members.size()];
+      status = member.offer(sent, how, alone || wait == patience::none ? wait : patience::moment,
+                            dropped);
+      if (status == queue_status::full && member.blocks()) status = queue_status::busy;
+    }
+    if (status != queue_status::busy || wait == patience::none) return status;
+  }
+}
+
+template <class T>
+void destinations<T>::count(queue_status status, publish_result& result) noexcept {
+  if (status == queue_status::success) ++result.delivered;
+  if (status == queue_status::closed) --result.matched; // it has left meanwhile
+}
+
+template <class T>
+publish_result destinations<T>::publish(envelope<T>& sent) const {
+  publish_result result{all.size(), 0, 0};
+  std::exception_ptr failure;
+  std::uint64_t waiting = 0; // a bit for each of the first 64 that has no room and blocks
+  for (std::size_t i = 0; i != all.size(); ++i) {
+    const bool is_last = i + 1 == all.size() && waiting == 0;
+    run_guarded(
+        [&] {
+          const queue_status status =
+              all[i].offer(sent, is_last ? transfer::move : transfer::copy,
+                           i < 64 ? patience::none : patience::wait, result.dropped);
+          if (status == queue_status::busy) waiting |= std::uint64_t{1} << i;
+          count(status, result);
+        },
+        failure);
+  }
+  while (waiting != 0) {
+    const auto& slow = all[static_cast<std::size_t>(std::countr_zero(waiting))];
+    waiting &= waiting - 1;
+    run_guarded(
+        [&] {
+          const auto how = waiting == 0 ? transfer::move : transfer::copy;
+          count(slow.offer(sent, how, patience::wait, result.dropped), result);
+        },
+        failure);
+  }
+#if MAILROOM_EXCEPTIONS
+  if (failure) std::rethrow_exception(failure);
+#endif
+  return result;
+}
+
+template <class T>
+route<T>& routing<T>::intern(std::string_view name) {
+  if (route<T>* known = routes_.find(name)) return *known;
+  check_topic(name, rules_);
+  const lock_guard locked{lock_};
+  if (route<T>* known = routes_.find(name)) return *known;
+  return routes_.add(name, build(name));
+}
+
+template <class T>
+bool routing<T>::is_wanted(std::string_view name) const noexcept {
+  if (route<T>* known = routes_.find(name)) return !known->list.load(period_)->all.empty();
+  const lock_guard locked{lock_};
+  return std::any_of(subscribers_.begin(), subscribers_.end(),
+                     [&](const auto& each) { return each->filter().matches(name); });
+}
+
+template <class T>
+void routing<T>::add(const ref<subscriber<T>>& added) {
+  std::exception_ptr failure;
+  rebuilt old; // dropped after the lock
+  {
+    const lock_guard locked{lock_};
+    if (!closed_) {
+      subscribers_.push_back(added);
+      run_guarded([&] { old = rebuild_matching(added->filter()); }, failure);
+      if (!failure) return;
+      subscribers_.pop_back();
+    }
+  }
+#if MAILROOM_EXCEPTIONS
+  if (failure) std::rethrow_exception(failure);
+#endif
+  added->announce_end(); // the dispatcher is closed
+  added->finish();
+}
+
+/// If there is no memory for a new list the subscriber stays in the old one, where it refuses.
+template <class T>
+void routing<T>::remove(subscriber<T>& gone) noexcept {
+  rebuilt old;             // dropped after the lock
+  ref<subscriber<T>> last; // likewise
+  const lock_guard locked{lock_};
+  const auto is = [&](const auto& each) { return each.get() == &gone; };
+  const auto found = std::find_if(subscribers_.begin(), subscribers_.end(), is);
+  if (found == subscribers_.end()) return;
+  last = std::move(*found);
+  subscribers_.erase(found);
+  std::erase_if(rounds_, [&](const auto& turns) {
+    return std::none_of(subscribers_.begin(), subscribers_.end(),
+                        [&](const auto& each) { return each->group() == turns->name; });
+  });
+  std::exception_ptr no_memory;
+  run_guarded([&] { old = rebuild_matching(gone.filter()); }, no_memory);
+}
+
+/// Allocates nothing, so a list is dropped under the lock; but its subscribers are not, for `gone`
+/// holds them too.
+template <class T>
+void routing<T>::close() noexcept {
+  std::vector<ref<subscriber<T>>> gone;
+  {
+    const lock_guard locked{lock_};
+    if (closed_) return;
+    closed_ = true;
+    gone.swap(subscribers_);
+    for (const auto& each : routes_.entries()) {
+      const list old = each->list.replace(nobody_);
+      period_.wait_for_readers();
+    }
+  }
+  for (const auto& each : gone) each->announce_end();
+  for (const auto& each : gone) each->finish();
+}
+
+/// The destinations of a name, from the subscribers of this moment.
+template <class T>
+ref<const destinations<T>> routing<T>::build(std::string_view name) {
+  auto made = make_counted<destinations<T>>();
+  for (const auto& each : subscribers_) {
+    if (!each->filter().matches(name)) continue;
+    auto found = made->all.end();
+    if (!each->group().empty()) {
+      found = std::find_if(made->all.begin(), made->all.end(), [&](const auto& candidate) {
+        return candidate.turns && candidate.turns->name == each->group(); // (I2)
+      });
+    }
+    if (found != made->all.end()) {
+      found->members.push_back(each);
+    } else {
+      made->all.push_back({{each}, each->group().empty() ? ref<round>{} : round_of(each->group())});
+    }
+  }
+  return made;
+}
+
+template <class T>
+ref<round> routing<T>::round_of(const std::string& group) {
+  for (const auto& turns : rounds_) {
+    if (turns->name == group) return turns;
+  }
+  return rounds_.emplace_back(make_counted<round>(group));
+}
+
+/// Puts new lists in place for the topics that the filter matches: for all of them, or for none.
+/// Returns the old ones.
+template <class T>
+typename routing<T>::rebuilt routing<T>::rebuild_matching(const topic_filter& filter) {
+  rebuilt lists;
+  if (filter.is_literal()) {
+    route<T>* const known = routes_.find(filter.pattern());
+    if (known != nullptr) lists.emplace_back(known, build(known->name()));
+  } else {
+    for (const auto& each : routes_.entries()) {
+      if (filter.matches(each->name())) lists.emplace_back(each.get(), build(each->name()));
+    }
+  }
+  for (auto& [at, place] : lists) place = at->list.replace(std::move(place));
+  if (!lists.empty()) period_.wait_for_readers();
+  return lists;
+}
+
+} // namespace detail
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_TOPIC_ROUTING_HPP
+
+// ---- <mailroom/topic/subscription.hpp>
+
+#ifndef MAILROOM_TOPIC_SUBSCRIPTION_HPP
+#define MAILROOM_TOPIC_SUBSCRIPTION_HPP
+
+// The right to receive what is published to the topics that a filter matches; given back when it is
+// destroyed or cancelled. Made by dispatcher.
+//
+//      dispatcher::subscribe   a subscription with a mailbox of its own: pop, try_pop, run
+//      dispatcher::on          a subscription with a handler, which runs in the publisher's thread
+//
+// A slow subscriber is its own problem: its mailbox has a capacity and an overflow policy. What the
+// policy discards is told with the next delivery (missed) and to the publisher (publish_result).
+
+#include <cstdint>  // uint64_t
+#include <optional> // optional
+#include <utility>  // exchange, move
+
+namespace mailroom::inline v0 {
+
+/// Keep it: a subscription that is thrown away is cancelled at once.
+template <message T>
+class [[nodiscard]] subscription {
+public:
+  /// Subscribed to nothing.
+  subscription() noexcept = default;
+  subscription(subscription&& other) noexcept
+      : subscriber_{std::move(other.subscriber_)}, box_{std::exchange(other.box_, nullptr)} {}
+  subscription& operator=(subscription&& other) noexcept {
+    if (this != &other) {
+      cancel();
+      subscriber_ = std::move(other.subscriber_);
+      box_ = std::exchange(other.box_, nullptr);
+    }
+    return *this;
+  }
+
+  /// Cancels.
+  ~subscription() { cancel(); }
+
+  /// Takes the next message; waits for one.
+  ///
+  /// Caller    anyone, but not while the subscription is moved or destroyed
+  /// Progress  blocking: waits for a message
+  /// Returns   the message; nullopt once the dispatcher is closed and everything was delivered,
+  ///           after cancel(), when stopped, and for a subscription with a handler
+  std::optional<delivery<T>> pop() { return pop(never_stop{}); }
+  template <stoppable_token S>
+  std::optional<delivery<T>> pop(S token) {
+    if (box_ == nullptr) return std::nullopt;
+    return box_->pop(token);
+  }
+
+  /// Takes the next message if there is one.
+  ///
+  /// Caller    as for pop
+  /// Progress  lock-free
+  /// Returns   the message; empty; closed; busy
+  expected<delivery<T>, queue_status> try_pop() {
+    if (box_ == nullptr) return unexpected{queue_status::closed};
+    return box_->try_pop();
+  }
+
+  /// Hands every message to `handler`, waiting for the next one. It takes a delivery<T>, or just a
+  /// T; what takes both gets the delivery. A handler that publishes what its own subscription gets,
+  /// into a mailbox that is full and blocks, waits for itself.
+  ///
+  /// Caller    as for pop; several threads share the messages
+  /// Progress  blocking: waits for messages
+  /// Throws    what `handler` throws; its message is consumed, and run may be called again
+  /// Returns   closed, when everything was delivered or after cancel(); or stopped
+  template <detail::handler_of<T> F, stoppable_token S = never_stop>
+  queue_status run(F&& handler, S token = {}) {
+    if (box_ == nullptr) return queue_status::closed;
+    const auto kept = subscriber_; // the handler may destroy the subscription
+    auto* const box = box_;
+    return box->run(handler, token);
+  }
+
+  /// Ends the subscription. When it returns no handler of it runs in another thread, and none will;
+  /// what was queued is gone, and publishers that waited for room are released.
+  ///
+  /// Caller    anyone, also a handler of the subscription itself, even in several threads at once.
+  ///           But handlers of two subscriptions that cancel each other's at the same time wait for
+  ///           each other
+  /// Progress  blocking: waits for handlers in other threads, and for other subscribers' changes
+  void cancel() noexcept {
+    if (subscriber_) subscriber_->cancel();
+  }
+
+  /// Can it still get new messages? Not after cancel(), nor when the dispatcher is closed.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  bool is_active() const noexcept { return subscriber_ && subscriber_->is_open(); }
+
+  /// What it was called in the options.
+  const char* name() const noexcept { return subscriber_ ? subscriber_->name() : ""; }
+
+  /// How many messages the overflow policy has discarded so far.
+  std::uint64_t missed() const noexcept { return box_ == nullptr ? 0 : box_->missed(); }
+
+private:
+  template <message U>
+  friend class dispatcher;
+  explicit subscription(detail::ref<detail::queued_subscriber<T>> made) noexcept
+      : subscriber_{made}, box_{made.get()} {}
+  explicit subscription(detail::ref<detail::subscriber<T>> made) noexcept
+      : subscriber_{std::move(made)} {}
+
+  detail::ref<detail::subscriber<T>> subscriber_;
+  detail::queued_subscriber<T>* box_ = nullptr; // the same, if it has a mailbox
+};
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_TOPIC_SUBSCRIPTION_HPP
+
+// ---- <mailroom/topic/dispatcher.hpp>
+
+#ifndef MAILROOM_TOPIC_DISPATCHER_HPP
+#define MAILROOM_TOPIC_DISPATCHER_HPP
+
+// Publish and subscribe inside one program: a message goes to everybody whose filter matches its
+// topic, and to one member of each group.
+//
+// Use it       when the same message is for several receivers, or the sender should not know them.
+// Instead use  mailbox for one receiver, or for several that share the work.
+//
+//      publish("orders.eu", m) --> "orders.*"   a mailbox of its own  --> pop, run
+//                              --> ">"          a handler, called here and now
+//                              --> "orders.eu"  group "audit": one of its members
+//
+// Publishing to a name that was used before takes no lock. A handle from topic() also spares the
+// look-up: as long as no subscription changes, a publish is one load and then the pushes.
+//
+// Guarantees
+//   Order    the messages of one handle, or of one thread that publishes by name, reach a
+//            subscription in the order in which they were published. Between publishers there is no
+//            order, nor between a message and one that was published because of it.
+//   Loss     none with overflow::block and reject answers it; what a policy discards is counted,
+//            told to the subscriber with the next delivery, and to the publisher.
+//   Failure  a handler that throws costs its own message; all others are still served.
+//   Life     subscribing, cancelling, publishing and closing are legal inside handlers. Dispatcher,
+//            subscriptions, handles and deliveries may be destroyed in any order.
+//
+// One way to hang is left to the user: a handler that publishes to its own subscription, or to
+// another whose handler waits for it, with overflow::block and a full mailbox, waits for itself.
+//
+// Sources: the words and rules are those of NATS (subjects, queue groups).
+
+#include <concepts>    // copy_constructible
+#include <cstdint>     // uint64_t
+#include <string_view> // string_view
+#include <type_traits> // decay
+#include <utility>     // exchange, forward, move
+
+namespace mailroom::inline v0 {
+
+template <message T>
+class dispatcher;
+
+/// A name to publish to, looked up once. Each copy is a publisher of its own, for one thread, whose
+/// sequence begins at 0; a move keeps the publisher.
+template <message T>
+class topic {
+public:
+  topic(const topic& other) noexcept : routing_{other.routing_}, route_{other.route_} {}
+  topic(topic&& other) noexcept
+      : routing_{other.routing_}, route_{other.route_}, seen_{std::move(other.seen_)},
+        sequence_{other.sequence_} {}
+  topic& operator=(topic other) noexcept {
+    routing_ = std::move(other.routing_);
+    route_ = other.route_;
+    seen_ = std::move(other.seen_);
+    sequence_ = other.sequence_;
+    return *this;
+  }
+  ~topic() {
+    for (borrowed* each = publishing_; each != nullptr; each = each->outer) each->handle = nullptr;
+  }
+
+  /// Publishes to the name. Waits for subscribers whose mailbox is full and whose policy is block.
+  ///
+  /// Caller    one thread at a time, for each copy
+  /// Progress  lock-free with other policies than block, and no handlers; else blocking: waits for
+  ///           room, one full mailbox after the other, when all others (of the first 64) have the
+  ///           message
+  /// Cost      one load, and a push for each destination; a copy of the message for each but one
+  /// Throws    the first exception of a handler, or of a copy of the message, after everybody else
+  ///           was served
+  /// Orders    all before the call happens before the handling of the message
+  publish_result publish(const T& value);
+  publish_result publish(T&& value);
+
+  /// Would anybody get a message that is published now?
+  ///
+  /// Caller    as for publish
+  /// Progress  wait-free
+  bool interested() { return !current().all.empty(); }
+
+  /// Lives as long as the handle.
+  std::string_view name() const noexcept { return route_->name(); }
+
+private:
+  friend class dispatcher<T>;
+  using destinations = detail::destinations<T>;
+  using list = detail::ref<const destinations>;
+
+  topic(detail::ref<detail::routing<T>> routing, detail::route<T>& to) noexcept
+      : routing_{std::move(routing)}, route_{&to} {}
+
+  /// The list that a publish goes through. A handler may publish through the same handle meanwhile,
+  /// assign to it, or destroy it.
+  struct borrowed {
+    topic* handle;
+    borrowed* outer;
+    list held;
+    explicit borrowed(topic& from) noexcept
+        : handle{&from}, outer{std::exchange(from.publishing_, this)}, held{std::move(from.seen_)} {
+    }
+    borrowed(const borrowed&) = delete;
+    borrowed& operator=(const borrowed&) = delete;
+    ~borrowed() {
+      if (handle == nullptr) return;
+      handle->publishing_ = outer;
+      if (!handle->seen_) handle->seen_ = std::move(held);
+    }
+  };
+
+  const destinations& current() {
+    if (!seen_ || !route_->list.is_current(seen_)) seen_ = route_->list.load(routing_->period());
+    return *seen_;
+  }
+  template <class U>
+  publish_result send(U&& value);
+
+  detail::ref<detail::routing<T>> routing_; // keeps the route
+  detail::route<T>* route_;
+  list seen_; // of the last publish
+  borrowed* publishing_ = nullptr;
+  std::uint64_t sequence_ = 0;
+};
+
+template <message T>
+class dispatcher {
+  static_assert(std::copy_constructible<T>,
+                "mailroom: a message for several receivers must be copyable; send a shared_ptr");
+  static_assert(nothrow_message<T>,
+                "mailroom: a dispatcher needs a message whose move cannot throw");
+
+public:
+  /// Makes a dispatcher whose names and filters are read in one dialect.
+  explicit dispatcher(dialect rules = dialect::nats)
+      : routing_{detail::make_counted<detail::routing<T>>(rules)} {}
+
+  /// Closes. Subscriptions and handles may live on.
+  ~dispatcher() { close(); }
+
+  dispatcher(const dispatcher&) = delete;
+  dispatcher& operator=(const dispatcher&) = delete;
+
+  /// Publishes to a name. The dispatcher is then the publishing handle of that name; everything
+  /// else is as for topic::publish.
+  ///
+  /// Caller    anyone
+  /// Progress  as for topic::publish; the first use of a name takes the dispatcher's lock
+  /// Cost      finding the name and five RMWs more than with a handle; a name is remembered as long
+  ///           as the dispatcher or anything of it lives
+  /// Throws    also std::invalid_argument for a name that the dialect does not allow
+  publish_result publish(std::string_view name, const T& value) { return send(name, value); }
+  publish_result publish(std::string_view name, T&& value) { return send(name, std::move(value)); }
+
+  /// Makes a handle for a name.
+  ///
+  /// Caller    anyone
+  /// Progress  blocking: takes the lock, unless the name was used before
+  /// Cost      a name is remembered as long as the dispatcher or anything of it lives
+  /// Throws    std::invalid_argument for a name that the dialect does not allow; std::bad_alloc
+  mailroom::topic<T> topic(std::string_view name) {
+    return mailroom::topic<T>{routing_, routing_->intern(name)};
+  }
+
+  /// Subscribes with a mailbox. What is published after the return is received.
+  ///
+  /// Caller    anyone, also a handler
+  /// Progress  blocking: waits for other changes of subscriptions
+  /// Cost      O(names that the filter matches * subscriptions)
+  /// Throws    std::invalid_argument for a filter that the dialect does not allow, or no capacity;
+  ///           std::bad_alloc; nothing is subscribed then
+  /// Returns   the subscription; closed already if the dispatcher is
+  subscription<T> subscribe(std::string_view filter, subscription_options options = {}) {
+    using made = detail::queued_subscriber<T>;
+    auto subscriber = detail::make_counted<made>(topic_filter{filter, routing_->rules()}, options,
+                                                 detail::ref<detail::subscriber_list<T>>{routing_});
+    routing_->add(subscriber);
+    return subscription<T>{std::move(subscriber)};
+  }
+
+  /// Subscribes with a handler, which every publisher calls in its own thread: it may run in
+  /// several threads at a time. It takes a delivery<T>, which costs a copy of the message, or just
+  /// a T; what takes both gets the delivery. Otherwise as subscribe. The handler is destroyed as
+  /// soon as the subscription is cancelled and no thread runs it.
+  template <class F>
+    requires detail::handler_of<std::decay_t<F>, T>
+  subscription<T> on(std::string_view filter, F&& handler) {
+    using made = detail::direct_subscriber<T, std::decay_t<F>>;
+    detail::ref<detail::subscriber<T>> subscriber = detail::make_counted<made>(
+        topic_filter{filter, routing_->rules()}, detail::ref<detail::subscriber_list<T>>{routing_},
+        std::forward<F>(handler));
+    routing_->add(subscriber);
+    return subscription<T>{std::move(subscriber)};
+  }
+
+  /// Would anybody get a message that is published to this name now?
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free for a name that was used before; else blocking: takes the lock
+  /// Returns   false also for a name that the dialect does not allow
+  bool interested(std::string_view name) const noexcept { return routing_->is_wanted(name); }
+
+  /// Ends the intake: what is published from now on matches nobody. Subscribers still get what is
+  /// queued, and then closed. Publishers that wait for room are released. Waits for handlers that
+  /// run in other threads; a call that finds the dispatcher closed already does not.
+  ///
+  /// Caller    anyone, also a handler
+  /// Progress  blocking: waits for handlers
+  void close() noexcept { routing_->close(); }
+
+private:
+  template <class U>
+  publish_result send(std::string_view name, U&& value);
+
+  detail::ref<detail::routing<T>> routing_;
+};
+
+// ---- Definitions, in the order of the classes
+
+template <message T>
+publish_result topic<T>::publish(const T& value) {
+  return send(value);
+}
+
+template <message T>
+publish_result topic<T>::publish(T&& value) {
+  return send(std::move(value));
+}
+
+template <message T>
+template <class U>
+publish_result topic<T>::send(U&& value) {
+  const std::uint64_t number = sequence_++;
+  if (current().all.empty()) return {0, 0, 0};
+  detail::envelope<T> sent{T(std::forward<U>(value)), number, route_->name(), 0};
+  const borrowed now{*this}; // its subscribers keep the name, should a handler destroy the handle
+  return now.held->publish(sent);
+}
+
+template <message T>
+template <class U>
+publish_result dispatcher<T>::send(std::string_view name, U&& value) {
+  detail::route<T>& to = routing_->intern(name);
+  const std::uint64_t number = to.next_sequence();
+  const auto list = to.list.load(routing_->period());
+  if (list->all.empty()) return {0, 0, 0};
+  detail::envelope<T> sent{T(std::forward<U>(value)), number, to.name(), 0};
+  return list->publish(sent);
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_TOPIC_DISPATCHER_HPP
+
+// ---- <mailroom/mailroom.hpp>
+
+#ifndef MAILROOM_MAILROOM_HPP
+#define MAILROOM_MAILROOM_HPP
+
+// mailroom: messages between the threads of one program. The whole library in one include.
+//
+//      queue/     never waits            spsc_queue, mpmc_queue
+//      mailbox/   waits and closes       mailbox over any queue
+//      topic/     fans out               topic_filter, dispatcher, subscription, topic
+//      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy
+//
+// A floor rests on the floors above it in this list's reverse: whoever needs only a queue includes
+// only that header, and parses no clock, no thread and no string.
+
+#endif // MAILROOM_MAILROOM_HPP

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# No naked memory order. Every line of code that names one ends in the tags of the edges it belongs
+# to, or of the invariants that permit it, such as `// (F)` or `// (D) (I3)`; the banner of the same
+# file explains every tag by a line `//   (F)  ...`; and an edge that the banner explains is drawn.
+#   cmake -D HEADERS=a,b,c -D FROM=include -P orders.cmake
+cmake_minimum_required(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/lines.cmake)
+string(REPLACE "," ";" HEADERS "${HEADERS}")
+
+# The seam hands the orders of its callers on, and has no edge of its own.
+list(REMOVE_ITEM HEADERS mailroom/detail/platform.hpp)
+
+set(order "(^|[^a-z_])(memory_order_)?(relaxed|consume|acquire|release|acq_rel|seq_cst) *([,);:?}]|$)")
+set(tags "// ([(][A-Z][0-9]*[)] ?)+$")
+
+foreach(header IN LISTS HEADERS)
+  set(in_banner TRUE)
+  set(explained "")
+  set(used "")
+  set(number 0)
+  read_lines(lines "${FROM}/${header}")
+  foreach(line IN LISTS lines)
+    math(EXPR number "${number} + 1")
+    if(line MATCHES "^#include")
+      set(in_banner FALSE)
+    elseif(in_banner AND line MATCHES "^//   [(]([A-Z][0-9]*)[)] ")
+      list(APPEND explained ${CMAKE_MATCH_1})
+    endif()
+    code_of(code "${line}")
+    if(NOT code MATCHES "${order}")
+      continue()
+    endif()
+    if(NOT line MATCHES "${tags}")
+      message(SEND_ERROR "${header}:${number}: no reason given for the order in\n  ${line}")
+      continue()
+    endif()
+    string(REGEX MATCHALL "[A-Z][0-9]*" cited "${CMAKE_MATCH_0}")
+    list(APPEND used ${cited})
+    foreach(tag IN LISTS cited)
+      if(NOT tag IN_LIST explained)
+        message(SEND_ERROR "${header}:${number}: the banner does not explain (${tag})")
+      endif()
+    endforeach()
+  endforeach()
+  foreach(tag IN LISTS explained)
+    if(NOT tag MATCHES "^I" AND NOT tag IN_LIST used)
+      message(SEND_ERROR "${header}: the banner explains (${tag}), which no line uses")
+    endif()
+  endforeach()
+endforeach()
