@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// A queue allocates when it is constructed, and never again. The global operator new of this
+// program counts, while it is told to.
+
+#include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/spsc_queue.hpp>
+
+#include <doctest/doctest.h>
+#include <support/print.hpp>
+
+#include <array>   // array
+#include <atomic>  // atomic
+#include <cstddef> // size_t
+#include <cstdlib> // malloc, aligned_alloc, free
+#include <memory>  // unique_ptr, make_unique
+#include <new>     // align_val_t, bad_alloc, nothrow_t
+#include <span>    // span
+#include <utility> // move
+
+namespace {
+
+std::atomic<bool> counting{false};
+std::atomic<int> counted{0};
+
+void* count_and_allocate(std::size_t size) noexcept {
+  if (counting.load()) counted.fetch_add(1);
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* count_and_allocate(std::size_t size, std::align_val_t alignment) noexcept {
+  if (counting.load()) counted.fetch_add(1);
+  const auto unit = static_cast<std::size_t>(alignment);
+  return std::aligned_alloc(unit, (size + unit) / unit * unit);
+}
+void* or_throw(void* block) {
+  if (block == nullptr) throw std::bad_alloc{};
+  return block;
+}
+
+/// Not inlined, for a compiler that sees free() behind operator new suspects a mistake.
+[[gnu::noinline]] void give_back(void* block) noexcept { std::free(block); }
+
+/// Counts allocations as long as it lives.
+class count {
+public:
+  count() noexcept {
+    counted.store(0);
+    counting.store(true);
+  }
+  count(const count&) = delete;
+  count& operator=(const count&) = delete;
+  ~count() { counting.store(false); }
+
+  /// How many there were, with which the counting ends.
+  int end() noexcept {
+    counting.store(false);
+    return counted.load();
+  }
+};
+
+/// Uses every operation that all queues have, for some laps.
+template <class Queue>
+int use(Queue& queue) {
+  using message = typename Queue::value_type;
+  std::array<message, 5> run{};
+  message one{};
+  int answers = 0;
+  for (int round = 0; round != 100; ++round) {
+    answers += queue.try_push(one) == mailroom::queue_status::success;
+    answers += queue.try_push(message{}) == mailroom::queue_status::success;
+    answers += queue.try_emplace() == mailroom::queue_status::success;
+    answers += queue.try_push_range(run.begin(), run.end()) != run.begin();
+    answers += queue.try_move_range(std::span<message>{run}).size() != run.size();
+    answers += queue.try_pop().has_value();
+    answers += queue.try_pop(one) == mailroom::queue_status::success;
+    answers += queue.try_pop_n(run.begin(), 2) != 0;
+    answers += queue.size_approx() != 0;
+    queue.consume_all([&one](message&& last) { one = std::move(last); });
+  }
+  return answers;
+}
+
+template <class Queue>
+void check_use(Queue& queue) {
+  count allocations;
+  const int answers = use(queue);
+  const int allocated = allocations.end();
+  CHECK(allocated == 0);
+  CHECK(answers > 300);
+}
+
+} // namespace
+
+void* operator new(std::size_t size) { return or_throw(count_and_allocate(size)); }
+void* operator new[](std::size_t size) { return or_throw(count_and_allocate(size)); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return or_throw(count_and_allocate(size, alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return or_throw(count_and_allocate(size, alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return count_and_allocate(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return count_and_allocate(size);
+}
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return count_and_allocate(size, alignment);
+}
+void* operator new[](std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return count_and_allocate(size, alignment);
+}
+void operator delete(void* block) noexcept { give_back(block); }
+void operator delete[](void* block) noexcept { give_back(block); }
+void operator delete(void* block, std::size_t) noexcept { give_back(block); }
+void operator delete[](void* block, std::size_t) noexcept { give_back(block); }
+void operator delete(void* block, std::align_val_t) noexcept { give_back(block); }
+void operator delete[](void* block, std::align_val_t) noexcept { give_back(block); }
+void operator delete(void* block, std::size_t, std::align_val_t) noexcept { give_back(block); }
+void operator delete[](void* block, std::size_t, std::align_val_t) noexcept { give_back(block); }
+void operator delete(void* block, const std::nothrow_t&) noexcept { give_back(block); }
+void operator delete[](void* block, const std::nothrow_t&) noexcept { give_back(block); }
+
+TEST_CASE("no_allocation: the counter counts") {
+  count allocations;
+  const auto number = std::make_unique<int>(1);
+  CHECK(allocations.end() == 1);
+}
+
+TEST_CASE("no_allocation: a queue with its slots inside allocates nothing at all") {
+  count allocations;
+  mailroom::spsc_queue<int, 7> spsc;
+  mailroom::mpmc_queue<int, 7> mpmc;
+  int answers = use(spsc);
+  answers += use(mpmc);
+  CHECK(allocations.end() == 0);
+  CHECK(answers > 600);
+}
+
+TEST_CASE("no_allocation: a queue on the heap allocates once, when it is constructed") {
+  count allocations;
+  mailroom::spsc_queue<int> queue{7};
+  CHECK(allocations.end() == 1);
+  check_use(queue);
+}
+
+TEST_CASE("no_allocation: a ring of many threads allocates twice, when it is constructed") {
+  count allocations;
+  mailroom::mpmc_queue<int> queue{7};
+  CHECK(allocations.end() == 2); // the slots and the cells
+  check_use(queue);
+  CHECK(queue.seal());
+}

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: MIT
+// What is said of mailboxes of every kind is in contract/waiting.contract.hpp. Here is the rest: what
+// the compiler knows, how a mailbox is made, and queues that somebody else wrote.
+
+#include <mailroom/core/concepts.hpp>
+#include <mailroom/core/status.hpp>
+#include <mailroom/core/wait.hpp>
+#include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/spsc_queue.hpp>
+
+#include <doctest/doctest.h>
+#include <support/allocators.hpp>
+#include <support/print.hpp>
+#include <support/tracked.hpp>
+#include <support/waiting.hpp>
+
+#include <algorithm>   // count_if
+#include <atomic>      // atomic
+#include <chrono>      // milliseconds, steady_clock
+#include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
+#include <ctime>       // clock_gettime
+#include <deque>       // deque
+#include <functional>  // function
+#include <limits>      // numeric_limits
+#include <memory>      // allocator, unique_ptr
+#include <optional>    // optional
+#include <stdexcept>   // invalid_argument, length_error
+#include <string>      // string
+#include <string_view> // string_view
+#include <thread>      // this_thread
+#include <type_traits> // is_copy_constructible, is_move_constructible, is_same
+#include <utility>     // exchange, move, pair
+#include <vector>      // vector
+
+#if defined(__unix__)
+#include <pthread.h> // pthread_kill, pthread_self
+#include <signal.h>  // sigaction
+#endif
+
+namespace {
+
+using mailroom::basic_concurrent_queue;
+using mailroom::bounded_queue;
+using mailroom::concurrent_queue;
+using mailroom::mailbox;
+using mailroom::mailbox_options;
+using mailroom::mpmc_queue;
+using mailroom::overflow;
+using mailroom::queue_status;
+using mailroom::spsc_queue;
+using test::background;
+using test::wait_for_pops;
+using test::wait_for_pushes;
+using namespace std::chrono_literals;
+namespace wait_policy = mailroom::wait_policy;
+
+// ---- What the compiler knows
+
+static_assert(basic_concurrent_queue<mailbox<int>>);
+static_assert(concurrent_queue<mailbox<int>>);
+static_assert(concurrent_queue<mailbox<std::unique_ptr<int>>>);
+static_assert(concurrent_queue<mailbox<int, spsc_queue<int>>>);
+static_assert(concurrent_queue<mailbox<int, mpmc_queue<int, 8>, wait_policy::spin>>);
+static_assert(concurrent_queue<mailbox<int, spsc_queue<int, 8>, wait_policy::yield>>);
+static_assert(concurrent_queue<bounded_queue<std::string>>);
+static_assert(!basic_concurrent_queue<mpmc_queue<int>>); // does not close
+static_assert(mailroom::queue<mailbox<int>::queue_type>);
+
+static_assert(std::is_same_v<mailbox<int>, mailbox<int, mpmc_queue<int>, wait_policy::park>>);
+static_assert(std::is_same_v<mailbox<int>::value_type, int>);
+static_assert(std::is_same_v<bounded_queue<int>, mailbox<int>>);
+static_assert(std::is_same_v<bounded_queue<int, std::allocator<long>>::queue_type,
+                             mpmc_queue<int, mailroom::dynamic_capacity, std::allocator<long>>>);
+
+static_assert(!std::is_copy_constructible_v<mailbox<int>>);
+static_assert(!std::is_move_constructible_v<mailbox<int>>);
+static_assert(!std::is_convertible_v<std::size_t, mailbox<int>>);
+
+template <class Mailbox>
+concept pops_by_assignment =
+    requires(Mailbox& mail, typename Mailbox::value_type& into) { mail.try_pop(into); };
+static_assert(pops_by_assignment<mailbox<int>>);
+static_assert(!pops_by_assignment<mailbox<test::unassignable>>);
+
+template <class Mailbox>
+concept says_without_throwing = requires(Mailbox& mail, const Mailbox& asked) {
+  { mail.close() } noexcept;
+  { asked.is_closed() } noexcept;
+  { asked.is_drained() } noexcept;
+  { asked.stats() } noexcept;
+  { asked.size_approx() } noexcept;
+  { asked.capacity() } noexcept;
+  { asked.name() } noexcept;
+};
+static_assert(says_without_throwing<mailbox<int>>);
+static_assert(says_without_throwing<mailbox<int, spsc_queue<int>, wait_policy::spin>>);
+
+} // namespace
+
+// ---- A queue that somebody else wrote
+
+namespace elsewhere {
+
+using mailroom::queue_status;
+
+/// For one thread, or for two that take turns. It says busy as often as it is told to.
+class moody_queue {
+public:
+  using value_type = int;
+
+  queue_status try_push(int&& value) {
+    if (is_moody()) return queue_status::busy;
+    if (inside_.size() == capacity()) return queue_status::full;
+    inside_.push_back(value);
+    ++pushed_;
+    return queue_status::success;
+  }
+  queue_status try_push(const int& value) { return try_push(int{value}); }
+  mailroom::expected<int, queue_status> try_pop() {
+    if (is_moody()) return mailroom::unexpected{queue_status::busy};
+    if (inside_.empty()) return mailroom::unexpected{queue_status::empty};
+    const int first = inside_.front();
+    inside_.pop_front();
+    return first;
+  }
+  std::size_t size_approx() const noexcept { return inside_.size(); }
+  std::size_t capacity() const noexcept { return 2; }
+  std::uint64_t pushed() const noexcept { return pushed_; }
+  std::uint64_t popped() const noexcept { return pushed_ - inside_.size(); }
+
+  static inline int moody_for = 0;
+
+private:
+  static bool is_moody() { return moody_for != 0 && --moody_for >= 0; }
+
+  std::deque<int> inside_;
+  std::uint64_t pushed_ = 0;
+};
+
+} // namespace elsewhere
+
+template <>
+struct mailroom::queue_facts<elsewhere::moody_queue> {
+  static constexpr arity producers = arity::one;
+  static constexpr arity consumers = arity::one;
+  static constexpr ordering order = ordering::fifo;
+  static constexpr progress push_progress = progress::obstruction_free;
+  static constexpr progress pop_progress = progress::obstruction_free;
+  static constexpr bool bounded = true;
+  static constexpr bool sequentially_consistent = false;
+};
+
+using elsewhere::moody_queue;
+
+TEST_CASE_TEMPLATE("mailbox: busy is waited for, though nobody wakes for it", Wait,
+                   wait_policy::park, wait_policy::yield, wait_policy::spin) {
+  for (const int times : {1, 10, 66, 67, 500}) {
+    mailbox<int, moody_queue, Wait> mail;
+    moody_queue::moody_for = times;
+    CHECK(mail.push(1));
+    moody_queue::moody_for = times;
+    CHECK(mail.pop() == 1);
+    moody_queue::moody_for = 1;
+    CHECK(mail.try_push(1) == queue_status::busy);
+    moody_queue::moody_for = 1;
+    CHECK(mail.try_pop().error() == queue_status::busy);
+    moody_queue::moody_for = 1'000'000'000;
+    CHECK(mail.try_pop_for(200us).error() == queue_status::timeout);
+    moody_queue::moody_for = times;
+    mail.close();
+    CHECK_FALSE(mail.pop().has_value());
+    CHECK(moody_queue::moody_for == 0);
+    CHECK(mail.is_drained());
+  }
+}
+
+TEST_CASE("mailbox: a policy that does not wait still waits out busy") {
+  mailbox<int, moody_queue> mail{mailbox_options{.on_full = overflow::reject}};
+  moody_queue::moody_for = 100;
+  CHECK(mail.push(1));
+  CHECK(mail.push(2));
+  moody_queue::moody_for = 100;
+  CHECK_FALSE(mail.push(3));
+  CHECK(mail.stats().rejected == 1);
+}
+
+// ---- How it is made
+
+TEST_CASE("mailbox: it is made from a capacity or from options") {
+  CHECK(mailbox<int>{7}.capacity() == 7);
+  CHECK(mailbox<int>{}.capacity() == 1024);
+  CHECK(mailbox<int>{mailbox_options{.capacity = 5}}.capacity() == 5);
+  CHECK(std::string_view{mailbox<int>{}.name()}.empty());
+  const mailbox<int> named{mailbox_options{.capacity = 1, .name = "orders"}};
+  CHECK(std::string_view{named.name()} == "orders");
+  CHECK(bounded_queue<int>{3}.capacity() == 3);
+}
+
+TEST_CASE("mailbox: a queue that fixes its capacity keeps it") {
+  CHECK(mailbox<int, mpmc_queue<int, 3>>{}.capacity() == 3);
+  CHECK(mailbox<int, mpmc_queue<int, 3>>{9}.capacity() == 3);
+  CHECK(mailbox<int, spsc_queue<int, 2>>{mailbox_options{.capacity = 0}}.capacity() == 2);
+}
+
+TEST_CASE("mailbox: a capacity that cannot be had is refused") {
+  CHECK_THROWS_AS(mailbox<int>{0}, std::invalid_argument);
+  CHECK_THROWS_AS((mailbox<int, spsc_queue<int>>{0}), std::invalid_argument);
+  const auto most = std::numeric_limits<std::size_t>::max();
+  CHECK_THROWS_AS(mailbox<int>{most}, std::length_error);
+}
+
+TEST_CASE("mailbox: drop_oldest needs a queue that a push may pop from") {
+  const mailbox_options options{.capacity = 2, .on_full = overflow::drop_oldest};
+  CHECK_THROWS_AS((mailbox<int, spsc_queue<int>>{options}), std::invalid_argument);
+  CHECK_THROWS_AS((mailbox<int, spsc_queue<int, 2>>{options}), std::invalid_argument);
+  CHECK_NOTHROW(mailbox<int>{options});
+  CHECK_NOTHROW((mailbox<int, mpmc_queue<int, 2>>{options}));
+}
+
+TEST_CASE("mailbox: an allocator goes to the queue, and nothing else allocates") {
+  using alloc = test::logging_allocator<int>;
+  test::allocation_log log;
+  {
+    using own = mailbox<int, mpmc_queue<int, mailroom::dynamic_capacity, alloc>>;
+    own mail{mailbox_options{.capacity = 4}, alloc{log}};
+    const auto at_first = log.allocations;
+    CHECK(at_first > 0);
+    for (int i = 0; i != 20; ++i) {
+      CHECK(mail.push(i));
+      CHECK(mail.pop() == i);
+      CHECK(mail.try_pop_for(1us).error() == queue_status::timeout);
+    }
+    mail.close();
+    CHECK_FALSE(mail.pop().has_value());
+    CHECK(log.allocations == at_first);
+  }
+  CHECK(log.blocks == 0);
+  {
+    using own = bounded_queue<int, alloc>;
+    CHECK_THROWS_AS((own{mailbox_options{.capacity = 0}, alloc{log}}), std::invalid_argument);
+  }
+  CHECK(log.blocks == 0);
+}
+
+TEST_CASE("mailbox: emplace passes on what a message is made of") {
+  mailbox<std::pair<int, std::string>> mail{4};
+  CHECK(mail.emplace(1, "one"));
+  CHECK(mail.emplace(std::pair<int, std::string>{2, "two"}));
+  CHECK(mail.pop() == std::pair<int, std::string>{1, "one"});
+  CHECK(mail.pop()->second == "two");
+  mailbox<std::string> texts{4};
+  CHECK(texts.push("a text"));
+  CHECK(texts.pop() == "a text");
+}
+
+// ---- Corners
+
+TEST_CASE("mailbox: behind 64 unfinished calls a push answers busy, and a timed one times out") {
+  struct nested {
+    int value = 0;
+    std::function<void()>* act = nullptr;
+    nested(int number, std::function<void()>* doing) : value{number}, act{doing} {}
+    nested(nested&& other) noexcept : value{other.value}, act{std::exchange(other.act, nullptr)} {
+      if (act != nullptr) (*std::exchange(act, nullptr))();
+    }
+    nested& operator=(nested&&) noexcept = default;
+    ~nested() = default;
+  };
+  mailbox<nested> mail{200};
+  int depth = 0;
+  queue_status innermost = queue_status::success;
+  queue_status timed = queue_status::success;
+  std::function<void()> again = [&] {
+    if (++depth == 64) { // 64 pushes have their cell in hand
+      innermost = mail.try_push(nested{-1, nullptr});
+      timed = mail.try_push_for(nested{-1, nullptr}, 1ms);
+      return;
+    }
+    (void)mail.push(nested{depth, &again});
+  };
+  CHECK(mail.push(nested{0, &again}));
+  CHECK(innermost == queue_status::busy);
+  CHECK(timed == queue_status::timeout);
+  CHECK(mail.stats().pushed == 64);
+  CHECK(mail.push(nested{-1, nullptr}));
+}
+
+TEST_CASE("mailbox: drop_oldest destroys what it discards, once, and before the push returns") {
+  const test::ledger book;
+  {
+    mailbox<test::tracked> mail{mailbox_options{.capacity = 2, .on_full = overflow::drop_oldest}};
+    for (int i = 0; i != 10; ++i) {
+      CHECK(mail.emplace(i));
+      CHECK(book.alive() <= 2);
+    }
+    CHECK(mail.pop()->value() == 8);
+  }
+  CHECK(book.is_balanced());
+}
+
+TEST_CASE("mailbox: what happened before a push, a pop or close is seen after it") {
+  // The thread sanitizer proves it: the plain variables would be races otherwise.
+  mailbox<int> mail{1};
+  int before_push = 0;
+  int before_pop = 0;
+  int before_close = 0;
+  background other{[&] {
+    before_push = 1;
+    (void)mail.push(1);
+    (void)mail.push(2); // waits for the pop
+    const int seen = before_pop;
+    before_close = 3;
+    mail.close();
+    return seen;
+  }};
+  before_pop = 2;
+  CHECK(mail.pop() == 1);
+  CHECK(before_push == 1);
+  CHECK(mail.pop() == 2);
+  CHECK_FALSE(mail.pop().has_value());
+  CHECK(before_close == 3);
+  CHECK(other.get() == 2);
+}
+
+// ---- How long it takes. Not a benchmark: a wake-up that gets lost, or comes by a later accident, is
+// seconds late or never comes.
+
+namespace {
+
+/// Ends a blocked pop a hundred times, and says how often it took more than 50 ms. The machine may
+/// have other things to do, so a few may.
+template <class End>
+std::ptrdiff_t slow_wake_ups(const End& end) {
+  std::vector<std::chrono::nanoseconds> spans;
+  for (int i = 0; i != 100; ++i) {
+    mailbox<int> mail{4};
+    test::calling_source source;
+    std::chrono::steady_clock::time_point woken;
+    background popped{[&] {
+      const bool got = mail.pop(source.get_token()).has_value();
+      woken = std::chrono::steady_clock::now();
+      return got;
+    }};
+    test::wait_until([&] { return mail.stats().pop_waits == 1; }, "a pop waits");
+    std::this_thread::sleep_for(std::chrono::microseconds{i % 10 * 40});
+    const auto ended = std::chrono::steady_clock::now();
+    end(mail, source);
+    (void)popped.get();
+    spans.push_back(woken - ended);
+  }
+  return std::count_if(spans.begin(), spans.end(), [](auto span) { return span > 50ms; });
+}
+
+} // namespace
+
+TEST_CASE("mailbox: a push wakes a pop within 50 ms") {
+  CHECK(slow_wake_ups([](auto& mail, auto&) { (void)mail.push(1); }) <= 3);
+}
+
+TEST_CASE("mailbox: close wakes a pop within 50 ms") {
+  CHECK(slow_wake_ups([](auto& mail, auto&) { mail.close(); }) <= 3);
+}
+
+TEST_CASE("mailbox: a stop wakes a pop within 50 ms") {
+  CHECK(slow_wake_ups([](auto&, auto& source) { source.request_stop(); }) <= 3);
+}
+
+#if defined(__unix__)
+
+TEST_CASE("mailbox: a signal does not end a wait") {
+  struct sigaction quiet{};
+  struct sigaction before{};
+  quiet.sa_handler = [](int) {};
+  REQUIRE(::sigaction(SIGUSR1, &quiet, &before) == 0);
+  mailbox<int> mail{1};
+  std::atomic<bool> done{false};
+  const pthread_t waiting = ::pthread_self();
+  background signals{[&] {
+    while (!done.load()) {
+      ::pthread_kill(waiting, SIGUSR1);
+      std::this_thread::sleep_for(500us);
+    }
+    return true;
+  }};
+  queue_status answer = queue_status::success;
+  CHECK(test::time_of([&] { answer = mail.try_pop_for(30ms).error(); }) >= 30ms);
+  CHECK(answer == queue_status::timeout);
+  background pushed{[&] {
+    std::this_thread::sleep_for(20ms);
+    return mail.push(1);
+  }};
+  CHECK(mail.pop() == 1);
+  done.store(true);
+  CHECK(signals.get());
+  CHECK(pushed.get());
+  ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+#endif
+
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+
+TEST_CASE("mailbox: a pop or a push that waits uses no processor") {
+  const auto cpu_time = [] {
+    std::timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
+  };
+  mailbox<int, spsc_queue<int>> mail{1};
+  auto begin = cpu_time();
+  CHECK(mail.try_pop_for(100ms).error() == queue_status::timeout);
+  CHECK(cpu_time() - begin < 10ms);
+  CHECK(mail.push(1));
+  begin = cpu_time();
+  CHECK(mail.try_push_for(2, 100ms) == queue_status::timeout);
+  CHECK(cpu_time() - begin < 10ms);
+}
+
+#endif

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+// What is special about this queue. What it shares with the others is in tests/contract.
+
+#include <mailroom/queue/spsc_queue.hpp>
+
+#include <doctest/doctest.h>
+#include <support/positions.hpp>
+#include <support/print.hpp>
+#include <support/threads.hpp>
+#include <support/tracked.hpp>
+
+#include <array>       // array
+#include <cstddef>     // size_t, ptrdiff_t
+#include <cstdint>     // uintptr_t
+#include <iterator>    // default_sentinel
+#include <memory>      // unique_ptr
+#include <string>      // string
+#include <thread>      // this_thread
+#include <type_traits> // is_copy_constructible, ...
+#include <utility>     // move
+#include <vector>      // vector
+
+namespace {
+
+using mailroom::queue_status;
+using mailroom::spsc_queue;
+
+/// Counts up from 0 and tells what the queue says has been pushed whenever it is read.
+struct witness {
+  using difference_type = std::ptrdiff_t;
+  using value_type = int;
+  const spsc_queue<int>* queue;
+  std::vector<std::uint64_t>* seen;
+  int value = 0;
+
+  int operator*() const {
+    seen->push_back(queue->pushed());
+    return value;
+  }
+  witness& operator++() {
+    ++value;
+    return *this;
+  }
+  void operator++(int) { ++value; }
+  friend bool operator==(const witness& one, std::default_sentinel_t) { return one.value == 3; }
+};
+
+} // namespace
+
+TEST_CASE("spsc_queue: its facts are one producer, one consumer, wait-free both ways") {
+  using facts = mailroom::queue_facts<spsc_queue<int>>;
+  static_assert(mailroom::queue<spsc_queue<int>>);
+  static_assert(mailroom::queue<spsc_queue<test::throwing_move, 4>>);
+  static_assert(facts::producers == mailroom::arity::one);
+  static_assert(facts::consumers == mailroom::arity::one);
+  static_assert(facts::order == mailroom::ordering::fifo);
+  static_assert(facts::push_progress == mailroom::progress::wait_free);
+  static_assert(facts::pop_progress == mailroom::progress::wait_free);
+  static_assert(facts::bounded);
+  static_assert(!facts::sequentially_consistent);
+}
+
+TEST_CASE("spsc_queue: it stays where it is, and is not made from a number by accident") {
+  static_assert(!std::is_copy_constructible_v<spsc_queue<int>>);
+  static_assert(!std::is_move_constructible_v<spsc_queue<int>>);
+  static_assert(!std::is_copy_assignable_v<spsc_queue<int>>);
+  static_assert(!std::is_convertible_v<std::size_t, spsc_queue<int>>);
+  static_assert(!std::is_default_constructible_v<spsc_queue<int>>);
+  static_assert(std::is_default_constructible_v<spsc_queue<int, 4>>);
+  static_assert(!std::is_constructible_v<spsc_queue<int, 4>, std::size_t>);
+}
+
+TEST_CASE("spsc_queue: an operation throws only what a message throws") {
+  spsc_queue<int> numbers{2};
+  int number = 0;
+  static_assert(noexcept(numbers.try_emplace(1)));
+  static_assert(noexcept(numbers.try_pop()));
+  static_assert(noexcept(numbers.try_pop(number)));
+  static_assert(noexcept(numbers.front()));
+  static_assert(noexcept(numbers.pop_front()));
+  static_assert(noexcept(numbers.size_approx()));
+  spsc_queue<test::throwing_move> others{2};
+  static_assert(!noexcept(others.try_emplace(1)));
+  static_assert(!noexcept(others.try_pop()));
+}
+
+TEST_CASE("spsc_queue: producer and consumer do not share a cache line") {
+  static_assert(alignof(spsc_queue<char>) >= mailroom::detail::cache_line);
+  static_assert(sizeof(spsc_queue<char>) >= 3 * mailroom::detail::cache_line);
+}
+
+TEST_CASE("spsc_queue: a full queue refuses and leaves the argument alone") {
+  spsc_queue<std::unique_ptr<int>> queue{1};
+  CHECK(queue.try_push(std::make_unique<int>(1)) == queue_status::success);
+  auto second = std::make_unique<int>(2);
+  CHECK(queue.try_push(std::move(second)) == queue_status::full);
+  REQUIRE(second != nullptr);
+  CHECK(*second == 2);
+  CHECK(**queue.try_pop() == 1);
+}
+
+TEST_CASE("spsc_queue: front shows the message where it lies, and pop_front ends it") {
+  test::ledger book;
+  {
+    spsc_queue<test::throwing_move> queue{2};
+    CHECK(queue.front() == nullptr);
+    for (int round = 0; round != 5; ++round) {
+      (void)queue.try_emplace(round);
+      (void)queue.try_emplace(round + 100);
+      test::throwing_move* const first = queue.front();
+      REQUIRE(first != nullptr);
+      CHECK(first->value() == round);
+      CHECK(queue.front() == first);
+      CHECK(queue.size_approx() == 2);
+      CHECK(queue.try_emplace(0) == queue_status::full);
+      queue.pop_front();
+      CHECK(queue.try_emplace(round + 200) == queue_status::success);
+      CHECK(queue.front()->value() == round + 100);
+      queue.pop_front();
+      CHECK(queue.front()->value() == round + 200);
+      queue.pop_front();
+      CHECK(queue.front() == nullptr);
+      CHECK(book.alive() == 0);
+    }
+    CHECK(book.moves() == 0);
+  }
+  CHECK(book.is_balanced());
+}
+
+TEST_CASE("spsc_queue: a move that throws leaves the message in the queue") {
+  test::ledger book;
+  {
+    auto queue =
+        test::test_access::starting_at<spsc_queue<test::throwing_move>>(3, test::last_position - 1);
+    for (int i = 0; i != 3; ++i) (void)queue.try_emplace(i);
+    for (int i = 0; i != 3; ++i) {
+      book.fail_at(1);
+      CHECK_THROWS_AS((void)queue.try_pop(), test::boom);
+      CHECK(queue.size_approx() == static_cast<std::size_t>(3 - i));
+      CHECK(queue.front()->value() == i);
+      test::throwing_move into{50};
+      book.fail_at(1);
+      CHECK_THROWS_AS((void)queue.try_pop(into), test::boom);
+      CHECK(into.value() == 50);
+      CHECK(queue.front()->value() == i);
+      if (i % 2 == 0) {
+        CHECK(queue.try_pop()->value() == i);
+      } else {
+        CHECK(queue.try_pop(into) == queue_status::success);
+        CHECK(into.value() == i);
+      }
+    }
+    CHECK(queue.try_pop().error() == queue_status::empty);
+  }
+  CHECK(book.is_balanced());
+}
+
+TEST_CASE("spsc_queue: a move in that throws leaves queue and argument as they were") {
+  test::ledger book;
+  {
+    spsc_queue<test::throwing_move> queue{2};
+    test::throwing_move message{6};
+    book.fail_at(1);
+    CHECK_THROWS_AS((void)queue.try_push(std::move(message)), test::boom);
+    CHECK(message.value() == 6);
+    CHECK(queue.size_approx() == 0);
+    CHECK(queue.try_push(std::move(message)) == queue_status::success);
+    CHECK(queue.try_pop()->value() == 6);
+  }
+  CHECK(book.is_balanced());
+}
+
+TEST_CASE("spsc_queue: a run out that throws leaves in the queue what it could not hand over") {
+  test::ledger book;
+  {
+    spsc_queue<test::throwing_move> queue{3};
+    for (int n = 1; n != 4; ++n) {
+      for (int i = 0; i != 3; ++i) (void)queue.try_emplace(i);
+      std::vector<test::throwing_move> out(3, test::throwing_move{77});
+      book.fail_at(n);
+      CHECK_THROWS_AS(queue.try_pop_n(out.begin(), 3), test::boom);
+      CHECK(queue.size_approx() == static_cast<std::size_t>(4 - n));
+      CHECK(queue.front()->value() == n - 1);
+      for (int i = 0; i != 3; ++i)
+        CHECK(out[static_cast<std::size_t>(i)].value() == (i < n - 1 ? i : 77));
+      queue.consume_all([](auto&&) {});
+    }
+  }
+  CHECK(book.is_balanced());
+}
+
+TEST_CASE("spsc_queue: a run in is published together") {
+  spsc_queue<int> queue{8};
+  std::vector<std::uint64_t> seen;
+  queue.try_push_range(witness{&queue, &seen}, std::default_sentinel);
+  CHECK(seen == std::vector<std::uint64_t>{0, 0, 0});
+  CHECK(queue.pushed() == 3);
+}
+
+TEST_CASE("spsc_queue: consume_all gives the slots back together, for what was there at the call") {
+  spsc_queue<int> queue{3};
+  for (int i = 0; i != 2; ++i) (void)queue.try_push(i);
+  int refused = 0;
+  const auto count = queue.consume_all([&](int&& message) {
+    CHECK(queue.popped() == 0);
+    if (queue.try_push(message + 10) == queue_status::full) ++refused;
+  });
+  CHECK(count == 2);
+  CHECK(refused == 1);
+  CHECK(queue.popped() == 2);
+  CHECK(queue.size_approx() == 1);
+  CHECK(queue.try_pop().value_or(0) == 10);
+}
+
+TEST_CASE("spsc_queue: a message lives in its slot from the push to the pop") {
+  spsc_queue<std::array<char, 100>, 2> queue;
+  const auto* const begin = reinterpret_cast<const char*>(&queue);
+  (void)queue.try_emplace();
+  const auto* const first = reinterpret_cast<const char*>(queue.front());
+  CHECK(first >= begin);
+  CHECK(first < begin + sizeof(queue));
+}
+
+TEST_CASE("spsc_queue: two threads pass a text on, in order and whole") {
+  const test::watchdog guard{"spsc_queue: two threads"};
+  spsc_queue<std::string> queue{3};
+  constexpr int messages = 5000;
+  int received = 0;
+  bool right = true;
+  test::run_together({[&queue] {
+                        for (int i = 0; i != messages;) {
+                          if (queue.try_push(std::to_string(i)) == queue_status::success) {
+                            ++i;
+                          } else {
+                            std::this_thread::yield();
+                          }
+                        }
+                      },
+                      [&] {
+                        while (received != messages) {
+                          if (const auto message = queue.try_pop()) {
+                            right = right && *message == std::to_string(received++);
+                          } else {
+                            std::this_thread::yield();
+                          }
+                        }
+                      }});
+  CHECK(right);
+  CHECK(queue.try_pop().error() == queue_status::empty);
+}
