@@ -21,17 +21,17 @@
 
 namespace treegrep {
 
-/// Half of what a new thread gets; the rest is for the callers, and for what follows the last look.
+/// Most of what a new thread gets; the rest is for the callers, and for what follows the last look.
 inline std::size_t stack_to_use() {
-  static const std::size_t half = [] {
+  static const std::size_t most = [] {
     pthread_attr_t attributes;
     std::size_t size = 0;
     pthread_attr_init(&attributes);
     pthread_attr_getstacksize(&attributes, &size);
     pthread_attr_destroy(&attributes);
-    return size / 2;
+    return size / 4 * 3;
   }();
-  return half;
+  return most;
 }
 
 class careful_regex {

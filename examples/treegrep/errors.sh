@@ -188,13 +188,22 @@ test_progress() {
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
-# interrupt <milliseconds> <command...>: sends SIGINT after that time; sets status and took
+# Waits until the process listens for SIGINT: a shell starts it with that signal ignored.
+wait_until_listening() {
+  local tries=0
+  until grep -qsi '^SigBlk:.*[2367abef]$' "/proc/$1/status" || [ "$tries" -eq 100 ]; do
+    tries=$((tries + 1))
+    sleep 0.02
+  done
+}
+
+# interrupt <command...>: sends SIGINT in the middle of the search; sets status and took
 interrupt() {
-  local after=$1 pid begin
-  shift
+  local pid begin
   "$@" >stdout 2>stderr &
   pid=$!
-  sleep "0.$after"
+  wait_until_listening "$pid"
+  sleep 0.3
   begin=$(now_ms)
   kill -INT "$pid" || fail "$*: ended too soon: $(tail -n 3 stdout stderr)"
   status=0
@@ -207,9 +216,9 @@ interrupt() {
 stops_in_time() {
   local tries=0 best=1000000 limit=100
   ! grep -qE '__(asan|tsan)_init' "$treegrep" || limit=500
-  until [ "$best" -le "$limit" ] || [ "$tries" -eq 5 ]; do
+  until [ "$best" -le "$limit" ] || [ "$tries" -eq 10 ]; do
     tries=$((tries + 1))
-    interrupt 400 "$@"
+    interrupt "$@"
     [ "$status" -eq 130 ] || fail "interrupted: exit status $status: $(cat stderr)"
     [ "$took" -ge "$best" ] || best=$took
   done

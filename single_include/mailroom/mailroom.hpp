@@ -334,14 +334,16 @@ struct handler_frame {
 /// The innermost of them. Whoever sets it puts the former back, so nothing stays behind.
 inline thread_local handler_frame* innermost_handler = nullptr;
 
-/// A number that is mostly the same for one thread and mostly differs between threads: its stack.
+/// A number below `places` that is mostly the same for one thread and mostly differs between
+/// threads: it comes from the stack.
 ///
 /// Decision: not a thread_local, which would leave something behind in every thread, and not the
 ///   thread's id, which costs a call. A wrong guess costs a longer search, never correctness.
-inline std::size_t stack_hint() noexcept {
+inline std::size_t stack_hint(std::uint32_t places) noexcept {
   const char here = 0;
   const auto page = reinterpret_cast<std::uintptr_t>(&here) >> 16; // 64 KiB of one stack are alike
-  return static_cast<std::size_t>((std::uint64_t{page} * 0x9E3779B97F4A7C15U) >> 32);
+  const std::uint64_t spread = (std::uint64_t{page} * 0x9E3779B97F4A7C15U) >> 32;
+  return static_cast<std::size_t>((spread * places) >> 32);
 }
 
 } // namespace mailroom::inline v0::detail
@@ -606,7 +608,7 @@ public:
   /// Progress  wait-free: looks at every place once
   /// Returns   no_cell if every place looked empty, which takes about Count calls in progress
   loan take() noexcept {
-    const std::size_t start = stack_hint();
+    const std::size_t start = stack_hint(Count);
     for (std::size_t i = 0; i != Count; ++i) {
       const std::size_t place = (start + i) % Count;
       if (places_[place].cell.load(memory_order::relaxed) == no_cell) continue;              // (I1)
@@ -876,15 +878,14 @@ private:
       std::construct_at(std::addressof(error_), other.error_);
     }
   }
+  /// What replaces the value may be a part of it, so it is taken out first.
   void replace(expected&& other) noexcept(nothrow_move) {
+    expected kept(std::move(other));
     end();
     has_value_ = false; // what a throwing move leaves behind
-    std::construct_at(std::addressof(error_), E{});
-    if (!other.has_value_) {
-      error_ = other.error_;
-      return;
-    }
-    std::construct_at(std::addressof(value_), std::move(other.value_));
+    std::construct_at(std::addressof(error_), kept.error());
+    if (!kept.has_value_) return;
+    std::construct_at(std::addressof(value_), std::move(kept.value_));
     has_value_ = true;
   }
   void end() noexcept {
@@ -2382,8 +2383,8 @@ public:
   /// Caller    anyone
   /// Progress  blocking: waits for a notification, the stop, or the deadline
   /// Throws    what `attempt`, the token and the clock throw
-  /// Returns   what `attempt` answered; else stopped, else timeout. An attempt that succeeds comes
-  ///           before a stop, and a stop before a timeout
+  /// Returns   what `attempt` answered; else stopped, else timeout. Something that was there before
+  ///           the stop or the deadline comes before them, and a stop before a timeout
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status await(const Deadline& deadline, const S& token, Attempt&& attempt);
 
@@ -2416,8 +2417,13 @@ private:
     }
   };
 
-  template <class Deadline, stoppable_token S>
-  static queue_status verdict(queue_status status, const Deadline& deadline, const S& token);
+  struct outcome {
+    queue_status status;
+    bool saw_busy;
+  };
+
+  template <class Deadline, stoppable_token S, class Attempt>
+  static outcome look(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status look_repeatedly(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
@@ -2462,7 +2468,9 @@ void event_count<Wait>::interrupt() noexcept {
 template <class Wait>
 template <class Deadline, stoppable_token S, class Attempt>
 queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, Attempt&& attempt) {
-  queue_status status = verdict(attempt(), deadline, token);
+  queue_status status = attempt();
+  if (!is_unfinished(status)) return status;
+  status = look(deadline, token, attempt).status;
   if (!is_unfinished(status)) return status;
   waits_.fetch_add(1, relaxed); // (I4)
   for (int i = 0; i != spins; ++i) {
@@ -2474,15 +2482,19 @@ queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, 
   return look_repeatedly(deadline, token, attempt);
 }
 
-/// What an attempt's answer means for the wait: unfinished, or the end of it.
+/// One attempt, and the verdict on it. The end of the wait is looked for first, so that whatever
+/// happened before the stop or the deadline is still found.
 template <class Wait>
-template <class Deadline, stoppable_token S>
-queue_status event_count<Wait>::verdict(queue_status status, const Deadline& deadline,
-                                        const S& token) {
-  if (!is_unfinished(status)) return status;
-  if (token.stop_requested()) return queue_status::stopped;
-  if (deadline.expired()) return queue_status::timeout;
-  return status;
+template <class Deadline, stoppable_token S, class Attempt>
+typename event_count<Wait>::outcome event_count<Wait>::look(const Deadline& deadline,
+                                                            const S& token, Attempt& attempt) {
+  const bool is_stopped = token.stop_requested();
+  const bool is_late = !is_stopped && deadline.expired();
+  const queue_status seen = attempt();
+  const bool saw_busy = seen == queue_status::busy;
+  if (!is_unfinished(seen)) return {seen, saw_busy};
+  if (is_stopped) return {queue_status::stopped, saw_busy};
+  return {is_late ? queue_status::timeout : seen, saw_busy};
 }
 
 template <class Wait>
@@ -2490,7 +2502,7 @@ template <class Deadline, stoppable_token S, class Attempt>
 queue_status event_count<Wait>::look_repeatedly(const Deadline& deadline, const S& token,
                                                 Attempt& attempt) {
   for (;;) {
-    const queue_status status = verdict(attempt(), deadline, token);
+    const queue_status status = look(deadline, token, attempt).status;
     if (!is_unfinished(status)) return status;
     if constexpr (std::is_same_v<Wait, wait_policy::yield>) {
       yield();
@@ -2510,11 +2522,10 @@ queue_status event_count<Wait>::sleep(const Deadline& deadline, const S& token, 
   for (;;) {
     handed_on.needed = true;                               // until the attempt has answered
     const std::uint32_t epoch = epoch_.word.load(acquire); // (W)
-    const queue_status seen = attempt();
-    const queue_status status = verdict(seen, deadline, token);
-    handed_on.needed = seen == queue_status::busy;
-    if (!is_unfinished(status)) return status;
-    if (status == queue_status::busy) {
+    const outcome found = look(deadline, token, attempt);
+    handed_on.needed = found.saw_busy;
+    if (!is_unfinished(found.status)) return found.status;
+    if (found.saw_busy) {
       yield(); // (I3)
     } else {
       (void)futex_wait(epoch_, epoch, std::min(deadline.wake_at(), watch.look_again_at()));
@@ -2703,7 +2714,7 @@ using closing = typename choose_closing<Queue>::type;
 #include <iterator>    // input_iterator, sentinel_for, output_iterator
 #include <memory>      // allocator
 #include <optional>    // optional
-#include <type_traits> // is_constructible
+#include <type_traits> // is_constructible, is_lvalue_reference, is_same, remove_cvref
 #include <utility>     // forward, move
 
 namespace mailroom::inline v0 {
@@ -2885,7 +2896,8 @@ public:
   /// Waits for one message, then takes what is there, up to `max`.
   ///
   /// Progress  blocking: waits for the first message
-  /// Throws    what the assignment to `*out` throws; that message is consumed
+  /// Throws    what the assignment to `*out` throws; that message is consumed, unless the queue can
+  ///           keep it (spsc_queue does, but for the first); the others stay
   /// Returns   how many; 0 once closed and drained, stopped, or if max is 0
   template <std::output_iterator<T> O, stoppable_token S = never_stop>
   std::size_t pop_n(O out, std::size_t max, S token = {});
@@ -2934,11 +2946,12 @@ private:
   template <class Deadline, stoppable_token S>
   expected<T, queue_status> pop_or_wait(const Deadline& deadline, const S& token);
   template <class U>
+  queue_status push_element(U&& element);
+  template <class U>
   queue_status attempt_push(U&& value);
   template <class U>
   queue_status offer(U&& value, std::size_t* dropped = nullptr);
-  template <class U>
-  queue_status evict_and_push(U&& value, std::size_t* dropped);
+  queue_status evict_and_push(T&& value, std::size_t* dropped);
   static void order_before_look() noexcept;
   static void published(event& other_side) noexcept;
 
@@ -2994,7 +3007,7 @@ I mailbox<T, Queue, Wait>::push_range(I first, E last) {
       first = queue_.try_push_range(std::move(first), last);
     }
     if (first == last) break;
-    const queue_status status = push_or_wait(*first, detail::no_deadline{}, never_stop{});
+    const queue_status status = push_element(*first);
     if (status != queue_status::success && status != queue_status::dropped) return first;
     ++first;
   }
@@ -3106,14 +3119,24 @@ template <message T, class Queue, class Wait>
 template <class Deadline, stoppable_token S>
 expected<T, queue_status> mailbox<T, Queue, Wait>::pop_or_wait(const Deadline& deadline,
                                                                const S& token) {
-  auto result = try_pop();
-  if (result) return result;
+  expected<T, queue_status> result{unexpected{queue_status::empty}};
   const queue_status status = not_empty_.await(deadline, token, [&] {
     result = try_pop();
     return result.error();
   });
   if (!result) result = unexpected{status};
   return result;
+}
+
+/// Pushes an element of a range. If it is not a message it becomes one here, once.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::push_element(U&& element) {
+  if constexpr (std::is_same_v<std::remove_cvref_t<U>, T>) {
+    return push_or_wait(std::forward<U>(element), detail::no_deadline{}, never_stop{});
+  } else {
+    return push_or_wait(T(std::forward<U>(element)), detail::no_deadline{}, never_stop{});
+  }
 }
 
 /// One attempt, without waiting. The value is moved from only on success.
@@ -3143,15 +3166,19 @@ queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
     dropped_.fetch_add(1, relaxed); // (I3)
     if (dropped != nullptr) ++*dropped;
     return queue_status::dropped;
-  case overflow::drop_oldest: return evict_and_push(std::forward<U>(value), dropped);
+  case overflow::drop_oldest:
+    if constexpr (std::is_lvalue_reference_v<U>) {
+      return evict_and_push(T(value), dropped); // a copy that throws costs no other message
+    } else {
+      return evict_and_push(std::move(value), dropped);
+    }
   }
   return status;
 }
 
 /// Discards the oldest message until there is room. Whoever pops meanwhile helps.
 template <message T, class Queue, class Wait>
-template <class U>
-queue_status mailbox<T, Queue, Wait>::evict_and_push(U&& value, std::size_t* dropped) {
+queue_status mailbox<T, Queue, Wait>::evict_and_push(T&& value, std::size_t* dropped) {
   queue_status status = queue_status::full;
   while (status == queue_status::full) {
     if (is_closed()) return queue_status::closed;
@@ -3159,7 +3186,7 @@ queue_status mailbox<T, Queue, Wait>::evict_and_push(U&& value, std::size_t* dro
       dropped_.fetch_add(1, relaxed); // (I3)
       if (dropped != nullptr) ++*dropped;
     }
-    status = attempt_push(std::forward<U>(value));
+    status = attempt_push(std::move(value));
   }
   return status;
 }
@@ -3471,7 +3498,7 @@ public:
   class reader {
   public:
     explicit reader(grace_period& period) noexcept
-        : counter_{period.counters_[stack_hint() % stripes]
+        : counter_{period.counters_[stack_hint(stripes)]
                        .inside[period.phase_.load(memory_order::relaxed) % 2]} { // (I1)
       counter_.fetch_add(1, memory_order::seq_cst);                              // (D)
     }
@@ -3784,8 +3811,9 @@ public:
   virtual void announce_end() noexcept = 0;
   virtual void finish() noexcept = 0;
 
-  /// Destroys what is queued, or the handler.
-  virtual void discard() noexcept = 0;
+  /// Destroys what is queued; the handler.
+  virtual void drop_messages() noexcept = 0;
+  virtual void drop_handler() noexcept = 0;
 
   bool is_cancelled() const noexcept { return cancelled_.load(memory_order::seq_cst) != 0; } // (D)
 
@@ -3799,7 +3827,8 @@ public:
     close();
     list_->remove(*this);
     wait_for_handlers();
-    discard_if_idle();
+    drop_messages();
+    drop_handler_if_idle();
   }
 
 protected:
@@ -3828,7 +3857,7 @@ private:
       innermost_handler = frame.outer;
       of.running_.fetch_sub(1, memory_order::seq_cst); // (D) (L)
       of.idle_.notify_all();
-      if (of.is_cancelled()) of.discard_if_idle();
+      if (of.is_cancelled()) of.drop_handler_if_idle();
     }
   };
 
@@ -3848,9 +3877,9 @@ private:
 
   /// Whoever sees that no handler runs, and none will, destroys what the subscriber holds: a
   /// handler may own what keeps the subscriber alive.
-  void discard_if_idle() noexcept {
-    if (running_.load(memory_order::seq_cst) != 0) return;             // (D) (L)
-    if (discarded_.exchange(1, memory_order::acq_rel) == 0) discard(); // (L)
+  void drop_handler_if_idle() noexcept {
+    if (running_.load(memory_order::seq_cst) != 0) return;                // (D) (L)
+    if (dropped_.exchange(1, memory_order::acq_rel) == 0) drop_handler(); // (L)
   }
 
   std::size_t own_frames() const noexcept {
@@ -3866,7 +3895,7 @@ private:
   const char* const name_;
   const ref<subscriber_list<T>> list_;
   atomic<std::uint32_t> cancelled_;
-  atomic<std::uint32_t> discarded_;
+  atomic<std::uint32_t> dropped_;
   atomic<std::size_t> running_;
   atomic<std::size_t> waiting_inside_; // of these, how many wait in cancel() themselves
   event_count<wait_policy::park> idle_;
@@ -3884,13 +3913,11 @@ public:
   queue_status offer(envelope<T>& sent, transfer how, patience wait,
                      std::size_t& dropped) override {
     sent.lost = missed();
-    std::size_t lost = 0;
-    queue_status status = put(sent, how, lost);
+    counted_loss lost{*this, dropped};
+    queue_status status = put(sent, how, lost.messages);
     if (status == queue_status::full && blocks() && wait != patience::none) {
       status = how == transfer::move ? push(std::move(sent), wait) : push(sent, wait);
     }
-    if (lost != 0) lost_.fetch_add(lost, memory_order::relaxed); // (I3)
-    dropped += lost;
     return status;
   }
   bool blocks() const noexcept override { return on_full_ == overflow::block; }
@@ -3899,10 +3926,11 @@ public:
   void close() noexcept override { box_.close(); }
   void announce_end() noexcept override { box_.close(); }
   void finish() noexcept override {}
-  void discard() noexcept override {
+  void drop_messages() noexcept override {
     while (box_.try_pop()) {
     }
   }
+  void drop_handler() noexcept override {}
 
   template <stoppable_token S>
   std::optional<delivery<T>> pop(S token) {
@@ -3936,6 +3964,17 @@ public:
   std::uint64_t missed() const noexcept { return lost_.load(memory_order::relaxed); } // (I3)
 
 private:
+  /// Messages that the policy discards during an offer; counted however the offer ends.
+  struct counted_loss {
+    queued_subscriber& of;
+    std::size_t& told;
+    std::size_t messages = 0;
+    ~counted_loss() {
+      told += messages;
+      if (messages != 0) of.lost_.fetch_add(messages, memory_order::relaxed); // (I3)
+    }
+  };
+
   template <class Sent>
   queue_status push(Sent&& sent, patience wait) {
     if (wait == patience::wait) {
@@ -3998,7 +4037,8 @@ public:
   void close() noexcept override {}
   void announce_end() noexcept override { this->refuse(); }
   void finish() noexcept override { this->cancel(); }
-  void discard() noexcept override { handler_.reset(); }
+  void drop_messages() noexcept override {}
+  void drop_handler() noexcept override { handler_.reset(); }
 
 private:
   std::optional<F> handler_; // none once cancelled
@@ -4459,7 +4499,8 @@ public:
   ///           each other
   /// Progress  blocking: waits for handlers in other threads, and for other subscribers' changes
   void cancel() noexcept {
-    if (subscriber_) subscriber_->cancel();
+    const auto kept = subscriber_; // a handler that is destroyed may own this subscription
+    if (kept) kept->cancel();
   }
 
   /// Can it still get new messages? Not after cancel(), nor when the dispatcher is closed.

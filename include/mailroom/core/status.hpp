@@ -154,15 +154,14 @@ private:
       std::construct_at(std::addressof(error_), other.error_);
     }
   }
+  /// What replaces the value may be a part of it, so it is taken out first.
   void replace(expected&& other) noexcept(nothrow_move) {
+    expected kept(std::move(other));
     end();
     has_value_ = false; // what a throwing move leaves behind
-    std::construct_at(std::addressof(error_), E{});
-    if (!other.has_value_) {
-      error_ = other.error_;
-      return;
-    }
-    std::construct_at(std::addressof(value_), std::move(other.value_));
+    std::construct_at(std::addressof(error_), kept.error());
+    if (!kept.has_value_) return;
+    std::construct_at(std::addressof(value_), std::move(kept.value_));
     has_value_ = true;
   }
   void end() noexcept {

@@ -268,14 +268,16 @@ struct handler_frame {
 /// The innermost of them. Whoever sets it puts the former back, so nothing stays behind.
 inline thread_local handler_frame* innermost_handler = nullptr;
 
-/// A number that is mostly the same for one thread and mostly differs between threads: its stack.
+/// A number below `places` that is mostly the same for one thread and mostly differs between
+/// threads: it comes from the stack.
 ///
 /// Decision: not a thread_local, which would leave something behind in every thread, and not the
 ///   thread's id, which costs a call. A wrong guess costs a longer search, never correctness.
-inline std::size_t stack_hint() noexcept {
+inline std::size_t stack_hint(std::uint32_t places) noexcept {
   const char here = 0;
   const auto page = reinterpret_cast<std::uintptr_t>(&here) >> 16; // 64 KiB of one stack are alike
-  return static_cast<std::size_t>((std::uint64_t{page} * 0x9E3779B97F4A7C15U) >> 32);
+  const std::uint64_t spread = (std::uint64_t{page} * 0x9E3779B97F4A7C15U) >> 32;
+  return static_cast<std::size_t>((spread * places) >> 32);
 }
 
 } // namespace mailroom::inline v0::detail

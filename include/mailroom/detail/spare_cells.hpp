@@ -49,7 +49,7 @@ public:
   /// Progress  wait-free: looks at every place once
   /// Returns   no_cell if every place looked empty, which takes about Count calls in progress
   loan take() noexcept {
-    const std::size_t start = stack_hint();
+    const std::size_t start = stack_hint(Count);
     for (std::size_t i = 0; i != Count; ++i) {
       const std::size_t place = (start + i) % Count;
       if (places_[place].cell.load(memory_order::relaxed) == no_cell) continue;              // (I1)

@@ -86,8 +86,8 @@ public:
   /// Caller    anyone
   /// Progress  blocking: waits for a notification, the stop, or the deadline
   /// Throws    what `attempt`, the token and the clock throw
-  /// Returns   what `attempt` answered; else stopped, else timeout. An attempt that succeeds comes
-  ///           before a stop, and a stop before a timeout
+  /// Returns   what `attempt` answered; else stopped, else timeout. Something that was there before
+  ///           the stop or the deadline comes before them, and a stop before a timeout
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status await(const Deadline& deadline, const S& token, Attempt&& attempt);
 
@@ -120,8 +120,13 @@ private:
     }
   };
 
-  template <class Deadline, stoppable_token S>
-  static queue_status verdict(queue_status status, const Deadline& deadline, const S& token);
+  struct outcome {
+    queue_status status;
+    bool saw_busy;
+  };
+
+  template <class Deadline, stoppable_token S, class Attempt>
+  static outcome look(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status look_repeatedly(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
@@ -166,7 +171,9 @@ void event_count<Wait>::interrupt() noexcept {
 template <class Wait>
 template <class Deadline, stoppable_token S, class Attempt>
 queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, Attempt&& attempt) {
-  queue_status status = verdict(attempt(), deadline, token);
+  queue_status status = attempt();
+  if (!is_unfinished(status)) return status;
+  status = look(deadline, token, attempt).status;
   if (!is_unfinished(status)) return status;
   waits_.fetch_add(1, relaxed); // (I4)
   for (int i = 0; i != spins; ++i) {
@@ -178,15 +185,19 @@ queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, 
   return look_repeatedly(deadline, token, attempt);
 }
 
-/// What an attempt's answer means for the wait: unfinished, or the end of it.
+/// One attempt, and the verdict on it. The end of the wait is looked for first, so that whatever
+/// happened before the stop or the deadline is still found.
 template <class Wait>
-template <class Deadline, stoppable_token S>
-queue_status event_count<Wait>::verdict(queue_status status, const Deadline& deadline,
-                                        const S& token) {
-  if (!is_unfinished(status)) return status;
-  if (token.stop_requested()) return queue_status::stopped;
-  if (deadline.expired()) return queue_status::timeout;
-  return status;
+template <class Deadline, stoppable_token S, class Attempt>
+typename event_count<Wait>::outcome event_count<Wait>::look(const Deadline& deadline,
+                                                            const S& token, Attempt& attempt) {
+  const bool is_stopped = token.stop_requested();
+  const bool is_late = !is_stopped && deadline.expired();
+  const queue_status seen = attempt();
+  const bool saw_busy = seen == queue_status::busy;
+  if (!is_unfinished(seen)) return {seen, saw_busy};
+  if (is_stopped) return {queue_status::stopped, saw_busy};
+  return {is_late ? queue_status::timeout : seen, saw_busy};
 }
 
 template <class Wait>
@@ -194,7 +205,7 @@ template <class Deadline, stoppable_token S, class Attempt>
 queue_status event_count<Wait>::look_repeatedly(const Deadline& deadline, const S& token,
                                                 Attempt& attempt) {
   for (;;) {
-    const queue_status status = verdict(attempt(), deadline, token);
+    const queue_status status = look(deadline, token, attempt).status;
     if (!is_unfinished(status)) return status;
     if constexpr (std::is_same_v<Wait, wait_policy::yield>) {
       yield();
@@ -214,11 +225,10 @@ queue_status event_count<Wait>::sleep(const Deadline& deadline, const S& token, 
   for (;;) {
     handed_on.needed = true;                               // until the attempt has answered
     const std::uint32_t epoch = epoch_.word.load(acquire); // (W)
-    const queue_status seen = attempt();
-    const queue_status status = verdict(seen, deadline, token);
-    handed_on.needed = seen == queue_status::busy;
-    if (!is_unfinished(status)) return status;
-    if (status == queue_status::busy) {
+    const outcome found = look(deadline, token, attempt);
+    handed_on.needed = found.saw_busy;
+    if (!is_unfinished(found.status)) return found.status;
+    if (found.saw_busy) {
       yield(); // (I3)
     } else {
       (void)futex_wait(epoch_, epoch, std::min(deadline.wake_at(), watch.look_again_at()));

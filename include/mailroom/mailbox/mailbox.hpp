@@ -50,7 +50,7 @@
 #include <iterator>    // input_iterator, sentinel_for, output_iterator
 #include <memory>      // allocator
 #include <optional>    // optional
-#include <type_traits> // is_constructible
+#include <type_traits> // is_constructible, is_lvalue_reference, is_same, remove_cvref
 #include <utility>     // forward, move
 
 namespace mailroom::inline v0 {
@@ -232,7 +232,8 @@ public:
   /// Waits for one message, then takes what is there, up to `max`.
   ///
   /// Progress  blocking: waits for the first message
-  /// Throws    what the assignment to `*out` throws; that message is consumed
+  /// Throws    what the assignment to `*out` throws; that message is consumed, unless the queue can
+  ///           keep it (spsc_queue does, but for the first); the others stay
   /// Returns   how many; 0 once closed and drained, stopped, or if max is 0
   template <std::output_iterator<T> O, stoppable_token S = never_stop>
   std::size_t pop_n(O out, std::size_t max, S token = {});
@@ -281,11 +282,12 @@ private:
   template <class Deadline, stoppable_token S>
   expected<T, queue_status> pop_or_wait(const Deadline& deadline, const S& token);
   template <class U>
+  queue_status push_element(U&& element);
+  template <class U>
   queue_status attempt_push(U&& value);
   template <class U>
   queue_status offer(U&& value, std::size_t* dropped = nullptr);
-  template <class U>
-  queue_status evict_and_push(U&& value, std::size_t* dropped);
+  queue_status evict_and_push(T&& value, std::size_t* dropped);
   static void order_before_look() noexcept;
   static void published(event& other_side) noexcept;
 
@@ -341,7 +343,7 @@ I mailbox<T, Queue, Wait>::push_range(I first, E last) {
       first = queue_.try_push_range(std::move(first), last);
     }
     if (first == last) break;
-    const queue_status status = push_or_wait(*first, detail::no_deadline{}, never_stop{});
+    const queue_status status = push_element(*first);
     if (status != queue_status::success && status != queue_status::dropped) return first;
     ++first;
   }
@@ -453,14 +455,24 @@ template <message T, class Queue, class Wait>
 template <class Deadline, stoppable_token S>
 expected<T, queue_status> mailbox<T, Queue, Wait>::pop_or_wait(const Deadline& deadline,
                                                                const S& token) {
-  auto result = try_pop();
-  if (result) return result;
+  expected<T, queue_status> result{unexpected{queue_status::empty}};
   const queue_status status = not_empty_.await(deadline, token, [&] {
     result = try_pop();
     return result.error();
   });
   if (!result) result = unexpected{status};
   return result;
+}
+
+/// Pushes an element of a range. If it is not a message it becomes one here, once.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::push_element(U&& element) {
+  if constexpr (std::is_same_v<std::remove_cvref_t<U>, T>) {
+    return push_or_wait(std::forward<U>(element), detail::no_deadline{}, never_stop{});
+  } else {
+    return push_or_wait(T(std::forward<U>(element)), detail::no_deadline{}, never_stop{});
+  }
 }
 
 /// One attempt, without waiting. The value is moved from only on success.
@@ -490,15 +502,19 @@ queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
     dropped_.fetch_add(1, relaxed); // (I3)
     if (dropped != nullptr) ++*dropped;
     return queue_status::dropped;
-  case overflow::drop_oldest: return evict_and_push(std::forward<U>(value), dropped);
+  case overflow::drop_oldest:
+    if constexpr (std::is_lvalue_reference_v<U>) {
+      return evict_and_push(T(value), dropped); // a copy that throws costs no other message
+    } else {
+      return evict_and_push(std::move(value), dropped);
+    }
   }
   return status;
 }
 
 /// Discards the oldest message until there is room. Whoever pops meanwhile helps.
 template <message T, class Queue, class Wait>
-template <class U>
-queue_status mailbox<T, Queue, Wait>::evict_and_push(U&& value, std::size_t* dropped) {
+queue_status mailbox<T, Queue, Wait>::evict_and_push(T&& value, std::size_t* dropped) {
   queue_status status = queue_status::full;
   while (status == queue_status::full) {
     if (is_closed()) return queue_status::closed;
@@ -506,7 +522,7 @@ queue_status mailbox<T, Queue, Wait>::evict_and_push(U&& value, std::size_t* dro
       dropped_.fetch_add(1, relaxed); // (I3)
       if (dropped != nullptr) ++*dropped;
     }
-    status = attempt_push(std::forward<U>(value));
+    status = attempt_push(std::move(value));
   }
   return status;
 }

@@ -46,7 +46,7 @@ public:
   class reader {
   public:
     explicit reader(grace_period& period) noexcept
-        : counter_{period.counters_[stack_hint() % stripes]
+        : counter_{period.counters_[stack_hint(stripes)]
                        .inside[period.phase_.load(memory_order::relaxed) % 2]} { // (I1)
       counter_.fetch_add(1, memory_order::seq_cst);                              // (D)
     }

@@ -145,8 +145,9 @@ public:
   virtual void announce_end() noexcept = 0;
   virtual void finish() noexcept = 0;
 
-  /// Destroys what is queued, or the handler.
-  virtual void discard() noexcept = 0;
+  /// Destroys what is queued; the handler.
+  virtual void drop_messages() noexcept = 0;
+  virtual void drop_handler() noexcept = 0;
 
   bool is_cancelled() const noexcept { return cancelled_.load(memory_order::seq_cst) != 0; } // (D)
 
@@ -160,7 +161,8 @@ public:
     close();
     list_->remove(*this);
     wait_for_handlers();
-    discard_if_idle();
+    drop_messages();
+    drop_handler_if_idle();
   }
 
 protected:
@@ -189,7 +191,7 @@ private:
       innermost_handler = frame.outer;
       of.running_.fetch_sub(1, memory_order::seq_cst); // (D) (L)
       of.idle_.notify_all();
-      if (of.is_cancelled()) of.discard_if_idle();
+      if (of.is_cancelled()) of.drop_handler_if_idle();
     }
   };
 
@@ -209,9 +211,9 @@ private:
 
   /// Whoever sees that no handler runs, and none will, destroys what the subscriber holds: a
   /// handler may own what keeps the subscriber alive.
-  void discard_if_idle() noexcept {
-    if (running_.load(memory_order::seq_cst) != 0) return;             // (D) (L)
-    if (discarded_.exchange(1, memory_order::acq_rel) == 0) discard(); // (L)
+  void drop_handler_if_idle() noexcept {
+    if (running_.load(memory_order::seq_cst) != 0) return;                // (D) (L)
+    if (dropped_.exchange(1, memory_order::acq_rel) == 0) drop_handler(); // (L)
   }
 
   std::size_t own_frames() const noexcept {
@@ -227,7 +229,7 @@ private:
   const char* const name_;
   const ref<subscriber_list<T>> list_;
   atomic<std::uint32_t> cancelled_;
-  atomic<std::uint32_t> discarded_;
+  atomic<std::uint32_t> dropped_;
   atomic<std::size_t> running_;
   atomic<std::size_t> waiting_inside_; // of these, how many wait in cancel() themselves
   event_count<wait_policy::park> idle_;
@@ -245,13 +247,11 @@ public:
   queue_status offer(envelope<T>& sent, transfer how, patience wait,
                      std::size_t& dropped) override {
     sent.lost = missed();
-    std::size_t lost = 0;
-    queue_status status = put(sent, how, lost);
+    counted_loss lost{*this, dropped};
+    queue_status status = put(sent, how, lost.messages);
     if (status == queue_status::full && blocks() && wait != patience::none) {
       status = how == transfer::move ? push(std::move(sent), wait) : push(sent, wait);
     }
-    if (lost != 0) lost_.fetch_add(lost, memory_order::relaxed); // (I3)
-    dropped += lost;
     return status;
   }
   bool blocks() const noexcept override { return on_full_ == overflow::block; }
@@ -260,10 +260,11 @@ public:
   void close() noexcept override { box_.close(); }
   void announce_end() noexcept override { box_.close(); }
   void finish() noexcept override {}
-  void discard() noexcept override {
+  void drop_messages() noexcept override {
     while (box_.try_pop()) {
     }
   }
+  void drop_handler() noexcept override {}
 
   template <stoppable_token S>
   std::optional<delivery<T>> pop(S token) {
@@ -297,6 +298,17 @@ public:
   std::uint64_t missed() const noexcept { return lost_.load(memory_order::relaxed); } // (I3)
 
 private:
+  /// Messages that the policy discards during an offer; counted however the offer ends.
+  struct counted_loss {
+    queued_subscriber& of;
+    std::size_t& told;
+    std::size_t messages = 0;
+    ~counted_loss() {
+      told += messages;
+      if (messages != 0) of.lost_.fetch_add(messages, memory_order::relaxed); // (I3)
+    }
+  };
+
   template <class Sent>
   queue_status push(Sent&& sent, patience wait) {
     if (wait == patience::wait) {
@@ -359,7 +371,8 @@ public:
   void close() noexcept override {}
   void announce_end() noexcept override { this->refuse(); }
   void finish() noexcept override { this->cancel(); }
-  void discard() noexcept override { handler_.reset(); }
+  void drop_messages() noexcept override {}
+  void drop_handler() noexcept override { handler_.reset(); }
 
 private:
   std::optional<F> handler_; // none once cancelled

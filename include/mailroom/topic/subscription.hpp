@@ -90,7 +90,8 @@ public:
   ///           each other
   /// Progress  blocking: waits for handlers in other threads, and for other subscribers' changes
   void cancel() noexcept {
-    if (subscriber_) subscriber_->cancel();
+    const auto kept = subscriber_; // a handler that is destroyed may own this subscription
+    if (kept) kept->cancel();
   }
 
   /// Can it still get new messages? Not after cancel(), nor when the dispatcher is closed.

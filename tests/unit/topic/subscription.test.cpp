@@ -253,9 +253,10 @@ TEST_CASE("subscription: run hands over every message, in any form of handler") 
   run_once([&](delivery<int>&& one) { sum += static_cast<int>(one.sequence); });
   run_once([&](delivery<int> one) { sum += static_cast<int>(one.sequence); });
   run_once([&](const auto& one) { sum += one.value; });
-  auto lasting = [own = 0](int value) mutable { own += value; };
+  auto lasting = [&sum, own = 0](int value) mutable { sum += ++own * value; };
   run_once(lasting);
-  CHECK(sum == 3 + 3 + 3 + 3 + 4 + 3);
+  run_once(lasting); // by reference: it goes on where it was
+  CHECK(sum == 3 + 3 + 3 + 3 + 4 + 3 + 3 + 6);
 }
 
 TEST_CASE("subscription: a handler of run that throws costs its message, and run may go on") {
