@@ -34,9 +34,9 @@ int main() {
   mailroom::mailbox<job> jobs{4};
   mailroom::mailbox<result> results{16}; // room for all: they are read when the work is done
 
-  std::vector<std::thread> workers;
-  for (int i = 0; i < 3; ++i) {
-    workers.emplace_back([&] {
+  std::vector<std::thread> workers(3);
+  for (std::thread& worker : workers) {
+    worker = std::thread([&] {
       while (const auto next = jobs.pop()) results.push(work_on(*next));
     });
   }

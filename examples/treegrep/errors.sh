@@ -136,6 +136,19 @@ test_runaway_regex() {
   expect 0 '^2 matching lines in 2 files$' '' "$treegrep" --summary -E 'x*y' lines
 }
 
+test_no_threads() {
+  echo "-- no threads"
+  local user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+  if [ "$(id -u)" -ne 0 ] || ! "${user[@]}" "$treegrep" --help >/dev/null 2>&1; then
+    echo "   not tested: needs another user, whose processes can be limited"
+    return
+  fi
+  for limit in 1 2 4 7; do
+    expect 2 '' 'cannot start all threads: Resource temporarily unavailable' \
+      "${user[@]}" bash -c "ulimit -u $limit; exec '$treegrep' -j 8 foo tree"
+  done
+}
+
 test_vanishing_files() {
   echo "-- a tree that changes"
   mkdir -p busy/here
@@ -272,6 +285,7 @@ test_places
 test_same_as_grep
 test_permission
 test_runaway_regex
+test_no_threads
 test_vanishing_files
 test_output
 test_progress

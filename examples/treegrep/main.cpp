@@ -85,10 +85,10 @@ private:
 
   /// This thread walks, others search. All of them have ended when it returns.
   void search_files() {
-    std::vector<std::jthread> workers;
+    std::vector<std::jthread> workers(wanted_.workers);
     const closer<mailroom::mailbox<file>> over{files_};
-    while (workers.size() < wanted_.workers) {
-      workers.emplace_back([this] {
+    for (std::jthread& each : workers) {
+      each = std::jthread([this] {
         searcher worker{pattern_, wanted_.summary ? lines::counted : lines::kept,
                         stop_.get_token()};
         reporter publish{reports_};
@@ -161,6 +161,8 @@ int main(int argc, char** argv) {
     std::cerr << "treegrep: " << error.what() << "\nTry 'treegrep --help'.\n";
   } catch (const std::regex_error& error) {
     std::cerr << "treegrep: bad regular expression: " << error.what() << "\n";
+  } catch (const std::system_error& error) {
+    std::cerr << "treegrep: cannot start all threads: " << error.code().message() << "\n";
   } catch (const std::exception& error) {
     std::cerr << "treegrep: " << error.what() << "\n";
   }

@@ -85,6 +85,7 @@ inline options parse(int argc, char** argv) {
   options result;
   opterr = 0; // we report errors ourselves
   int letter = 0;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread so far
   while ((letter = getopt_long(argc, argv, ":Ej:h", long_options, nullptr)) != -1) {
     switch (letter) {
     case 'E': result.regex = true; break;

@@ -5,11 +5,10 @@
 // What to look for in a line.
 
 #include "careful_regex.hpp"
+#include "required_text.hpp"
 
 #include <string.h>
 
-#include <algorithm>
-#include <cctype>
 #include <cstddef>
 #include <optional>
 #include <stop_token>
@@ -27,53 +26,6 @@ inline std::size_t find_in(std::string_view text, std::string_view wanted) {
   const void* const hit = memmem(text.data(), text.size(), wanted.data(), wanted.size());
   if (hit == nullptr) return std::string_view::npos;
   return static_cast<std::size_t>(static_cast<const char*>(hit) - text.data());
-}
-
-/// The longest plain text that is in every match of an expression in which nothing is optional but
-/// single characters: "[a-z]+_lock *\(" cannot match where there is no "_lock". Empty if that is not
-/// easy to see. std::regex is slow, so lines without the text are not shown to it.
-inline std::string required_text(std::string_view expression) {
-  std::string longest;
-  std::string run;
-  const auto end_run = [&] {
-    if (run.size() > longest.size()) longest = run;
-    run.clear();
-  };
-  for (std::size_t i = 0; i < expression.size(); ++i) {
-    switch (const char c = expression[i]) {
-    case '(':
-    case '|': return {}; // groups and alternatives
-    case '*':
-    case '?':
-    case '{': // the character before may be missing
-      if (!run.empty()) run.pop_back();
-      end_run();
-      if (c == '{') i = std::min(expression.find('}', i), expression.size());
-      break;
-    case '+':
-    case '.':
-    case '^':
-    case '$': end_run(); break;
-    case '[': // one of several characters
-      end_run();
-      i = expression.find_first_of("[]\\", i + 1);
-      if (i == std::string_view::npos || expression[i] != ']') return {};
-      break;
-    case '\\':
-      if (++i == expression.size()) return {};
-      if (std::ispunct(static_cast<unsigned char>(expression[i])) != 0) {
-        run += expression[i];
-      } else if (std::string_view("bBdDsSwW").find(expression[i]) != std::string_view::npos) {
-        end_run();
-      } else {
-        return {}; // a code, or what a group has matched
-      }
-      break;
-    default: run += c;
-    }
-  }
-  end_run();
-  return longest;
 }
 
 class pattern {
@@ -112,7 +64,8 @@ private:
     if (how == syntax::plain) {
       alternatives_.push_back({std::string(text), std::nullopt});
     } else {
-      alternatives_.push_back({required_text(text), careful_regex(text)});
+      careful_regex regex(text); // throws, unless the text is well formed
+      alternatives_.push_back({required_text(text), std::move(regex)});
     }
   }
 

@@ -52,7 +52,7 @@ private:
 class searcher {
 public:
   searcher(const pattern& wanted, lines mode, std::stop_token stop)
-      : wanted_{wanted}, mode_{mode}, stop_{std::move(stop)}, buffer_(128 * 1024) {}
+      : wanted_{wanted}, mode_{mode}, stop_{std::move(stop)}, buffer_(std::size_t{128} * 1024) {}
 
   /// Searches a file and publishes what became of it.
   void search(file&& next, reporter& publish) {

@@ -83,7 +83,9 @@ private:
   }
 
   void send(file&& found) {
-    if (!files_.push(std::move(found), stop_)) skip(found.path, {"interrupted", ""}); // still ours
+    if (files_.push(std::move(found), stop_)) return;
+    // NOLINTNEXTLINE(bugprone-use-after-move): a push that fails leaves its argument alone
+    skip(found.path, {"interrupted", ""});
   }
 
   void skip(const std::string& what, failure why) {

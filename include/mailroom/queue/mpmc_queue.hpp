@@ -304,7 +304,7 @@ I mpmc_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
   place end = ring_.near_end();
   for (; first != last && ring_.walk_to_room(end) == queue_status::success; ++first) {
     auto&& source = *first;
-    auto undo = [&source]([[maybe_unused]] T& built) noexcept {
+    auto undo = [&]([[maybe_unused]] T& built) noexcept {
       if constexpr (std::is_same_v<decltype(source), T&&>) hand_back(source, built);
     };
     const auto status = try_put_at(end, own, undo, std::forward<decltype(source)>(source));
@@ -350,7 +350,7 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) 
   own_cell own{*this};
   place front = ring_.near_front();
   size_type count = 0;
-  for (; count != max && try_take_at(front, own) == queue_status::success; ++count, ++out) {
+  for (; count != max && try_take_at(front, own) == queue_status::success; ++count, (void)++out) {
     *out = std::move(own.value());
     own.destroy();
   }

@@ -191,6 +191,12 @@ TEST_CASE("platform: the hint is the same for the calls of one function in one t
   CHECK(seen.size() == 1);
 }
 
+TEST_CASE("platform: the hint is below the number of places") {
+  for (const std::uint32_t places : {1U, 2U, 3U, 64U, 1U << 31U}) {
+    CHECK(detail::stack_hint(places) < places);
+  }
+}
+
 TEST_CASE("platform: threads that live at the same time mostly have different hints") {
   std::size_t hints[8];
   test::start_barrier all{8};
