@@ -188,8 +188,8 @@ test_output() {
 test_progress() {
   echo "-- the progress line"
   expect 0 '^9 matching' '' "$treegrep" --summary foo tree # stderr is no terminal
-  if ! command -v script >/dev/null; then
-    echo "   not tested: there is no script(1)"
+  if ! script -qec true /dev/null </dev/null >screen 2>&1; then
+    echo "   not tested: there is no script(1), or no terminal for it"
     return
   fi
   local places

@@ -17,6 +17,16 @@ class longest_run {
 public:
   void add(char c) { run_ += c; }
 
+  /// What follows a backslash; false if that is a code for another character, or for a group.
+  bool add_escaped(char c) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) {
+      add(c);
+      return true;
+    }
+    end();
+    return std::string_view("bBdDsSwW").find(c) != std::string_view::npos;
+  }
+
   /// The last character is optional.
   void drop_last() {
     if (!run_.empty()) run_.pop_back();
@@ -46,7 +56,7 @@ inline std::size_t end_of_class(std::string_view expression, std::size_t at) {
 inline std::string required_text(std::string_view expression) {
   longest_run text;
   for (std::size_t i = 0; i < expression.size(); ++i) {
-    switch (char c = expression[i]) {
+    switch (const char c = expression[i]) {
     case '(':
     case '|': return {};
     case '*':
@@ -64,14 +74,7 @@ inline std::string required_text(std::string_view expression) {
     case '^':
     case '$': text.end(); break;
     case '\\':
-      c = expression[++i];
-      if (std::isalnum(static_cast<unsigned char>(c)) == 0) {
-        text.add(c);
-      } else if (std::string_view("bBdDsSwW").find(c) != std::string_view::npos) {
-        text.end();
-      } else {
-        return {};
-      }
+      if (!text.add_escaped(expression[++i])) return {};
       break;
     default: text.add(c);
     }

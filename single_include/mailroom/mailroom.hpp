@@ -3826,9 +3826,9 @@ public:
     refuse();
     close();
     list_->remove(*this);
-    wait_for_handlers();
+    const bool nobody_runs = wait_for_handlers();
     drop_messages();
-    drop_handler_if_idle();
+    if (nobody_runs) drop_handler_once();
   }
 
 protected:
@@ -3855,13 +3855,15 @@ private:
     running_handler& operator=(const running_handler&) = delete;
     ~running_handler() {
       innermost_handler = frame.outer;
-      of.running_.fetch_sub(1, memory_order::seq_cst); // (D) (L)
+      const bool is_over = of.is_cancelled(); // before leaving, so that nobody comes in after us
+      const bool is_last = of.running_.fetch_sub(1, memory_order::seq_cst) == 1; // (D) (L)
       of.idle_.notify_all();
-      if (of.is_cancelled()) of.drop_handler_if_idle();
+      if (is_over && is_last) of.drop_handler_once();
     }
   };
 
-  void wait_for_handlers() noexcept {
+  /// Returns   whether nobody runs a handler now, not even this thread
+  bool wait_for_handlers() noexcept {
     const std::size_t own = own_frames();
     if (own != 0) {
       waiting_inside_.fetch_add(own, memory_order::seq_cst); // (D)
@@ -3873,12 +3875,12 @@ private:
       return done ? queue_status::success : queue_status::empty;
     });
     if (own != 0) waiting_inside_.fetch_sub(own, memory_order::seq_cst); // (D)
+    return own == 0;
   }
 
-  /// Whoever sees that no handler runs, and none will, destroys what the subscriber holds: a
-  /// handler may own what keeps the subscriber alive.
-  void drop_handler_if_idle() noexcept {
-    if (running_.load(memory_order::seq_cst) != 0) return;                // (D) (L)
+  /// Whoever has seen, after the cancellation, that no handler runs destroys it: it may own what
+  /// keeps the subscriber alive. Who comes in later sees the cancellation and does not touch it.
+  void drop_handler_once() noexcept {
     if (dropped_.exchange(1, memory_order::acq_rel) == 0) drop_handler(); // (L)
   }
 

@@ -39,6 +39,8 @@ using namespace std::chrono_literals;
 namespace wait_policy = mailroom::wait_policy;
 
 using letter = std::uint64_t; // the producer above 32 bits, its count below
+std::size_t producer_of(letter message) { return static_cast<std::size_t>(message >> 32); }
+
 using over_mpmc = mpmc_queue<letter>;
 using over_spsc = spsc_queue<letter>;
 
@@ -133,7 +135,7 @@ void consume(Mailbox& mail, std::uint64_t number, worker& own, test::roll_call::
   std::vector<letter> last(8, 0);
   const auto received = [&](letter message) {
     own.note(message);
-    auto& before = last[message >> 32];
+    auto& before = last[producer_of(message)];
     own.in_order = own.in_order && before <= message;
     before = message + 1;
   };
@@ -491,7 +493,7 @@ TEST_CASE("mailbox: drop_oldest loses what it counts and no more, and never wait
         std::vector<letter> last(3, 0);
         (void)mail.run([&](letter message) {
           own.note(message);
-          auto& before = last[message >> 32];
+          auto& before = last[producer_of(message)];
           own.in_order = own.in_order && before <= message;
           before = message + 1;
         });

@@ -8,6 +8,7 @@
 #include <chrono>     // milliseconds
 #include <functional> // function
 #include <memory>     // make_unique, unique_ptr
+#include <optional>   // optional
 #include <thread>     // thread, this_thread
 #include <utility>    // move
 #include <vector>     // vector
@@ -148,23 +149,24 @@ TEST_CASE("grace_period: the writer waits for every one of many readers") {
 }
 
 TEST_CASE("grace_period: the writer's wait ends though there is always a reader inside") {
-  // Each of two readers enters before the other leaves, so the place is never empty.
+  // Each thread enters again before it leaves, so that no counter of readers is empty by chance.
   const test::watchdog dog{"grace_period: readers without a gap"};
   grace_period period;
   std::atomic<bool> done{false};
-  std::atomic<int> baton{0};
   std::atomic<int> turns{0};
-  const auto relay = [&](int me) {
+  const auto stay = [&] {
+    std::optional<grace_period::reader> one{period};
+    std::optional<grace_period::reader> other;
     while (!done) {
-      const grace_period::reader inside{period};
+      other.emplace(period);
+      one.reset();
+      one.emplace(period);
+      other.reset();
       turns.fetch_add(1);
-      baton.store(1 - me); // the other may leave now
-      while (!done && baton.load() != me) std::this_thread::yield();
     }
   };
   int periods = 0;
-  test::run_together({[&] { relay(0); }, [&] { relay(1); },
-                      [&] {
+  test::run_together({stay, stay, [&] {
                         while (turns.load() < 4) std::this_thread::yield();
                         for (; periods != 200; ++periods) period.wait_for_readers();
                         done = true;
