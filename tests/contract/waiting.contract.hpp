@@ -18,20 +18,19 @@
 #include <support/tracked.hpp>
 #include <support/waiting.hpp>
 
-#include <atomic>     // atomic
-#include <chrono>     // duration, hours, steady_clock, system_clock, sys_days, time_point
-#include <cstddef>    // size_t
-#include <cstdint>    // int64_t, uint64_t
-#include <functional> // function
-#include <iterator>   // back_inserter, default_sentinel, istream_iterator, make_move_iterator
-#include <limits>     // numeric_limits
-#include <memory>     // make_unique, unique_ptr
-#include <sstream>    // istringstream
-#include <stdexcept>  // invalid_argument
-#include <string>     // string
-#include <thread>     // this_thread
-#include <utility>    // move, pair
-#include <vector>     // vector
+#include <atomic>    // atomic
+#include <chrono>    // duration, hours, steady_clock, system_clock, sys_days, time_point
+#include <cstddef>   // size_t
+#include <cstdint>   // int64_t, uint64_t
+#include <iterator>  // back_inserter, default_sentinel, istream_iterator, make_move_iterator
+#include <limits>    // numeric_limits
+#include <memory>    // make_unique, unique_ptr
+#include <sstream>   // istringstream
+#include <stdexcept> // invalid_argument
+#include <string>    // string
+#include <thread>    // this_thread
+#include <utility>   // move, pair
+#include <vector>    // vector
 
 namespace contract {
 
@@ -245,93 +244,100 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: a deadline may be on any clock", Flavor, clo
   check_clock<test::fast_clock, Flavor>();
 }
 
-/// The two timed calls with a deadline of some type.
-template <class Mailbox>
-struct timed_calls {
-  std::function<mailroom::expected<int, queue_status>(Mailbox&)> pop;
-  std::function<queue_status(Mailbox&, int)> push;
-
-  template <class Rep, class Period>
-  timed_calls(std::chrono::duration<Rep, Period> span)
-      : pop{[=](Mailbox& mail) { return mail.try_pop_for(span); }},
-        push{[=](Mailbox& mail, int value) { return mail.try_push_for(std::move(value), span); }} {}
-  template <class Clock, class Duration>
-  timed_calls(std::chrono::time_point<Clock, Duration> point)
-      : pop{[=](Mailbox& mail) { return mail.try_pop_until(point); }},
-        push{[=](Mailbox& mail, int value) {
-          return mail.try_push_until(std::move(value), point);
-        }} {}
-};
-
-template <class Flavor>
-void check_passed(const timed_calls<box<Flavor, 1>>& calls) {
-  box<Flavor, 1> mail;
-  CHECK(calls.pop(mail).error() == queue_status::timeout);
-  CHECK(calls.push(mail, 1) == queue_status::success);
-  CHECK(calls.push(mail, 2) == queue_status::timeout);
-  CHECK(calls.pop(mail).value_or(-1) == 1);
+template <class Mailbox, class Pop, class Push>
+void check_no_wait(Mailbox& mail, const Pop& pop, const Push& push) {
+  CHECK(pop().error() == queue_status::timeout);
+  CHECK(push(1) == queue_status::success);
+  CHECK(push(2) == queue_status::timeout);
+  CHECK(pop().value_or(-1) == 1);
   CHECK(mail.stats().pop_waits == 0);
   CHECK(mail.stats().push_waits == 0);
+}
+
+template <class Flavor, class Duration>
+void check_passed_duration(Duration span) {
+  box<Flavor, 1> mail;
+  check_no_wait(
+      mail, [&] { return mail.try_pop_for(span); },
+      [&](int value) { return mail.try_push_for(int{value}, span); });
+}
+template <class Flavor, class TimePoint>
+void check_passed_point(TimePoint point) {
+  box<Flavor, 1> mail;
+  check_no_wait(
+      mail, [&] { return mail.try_pop_until(point); },
+      [&](int value) { return mail.try_push_until(int{value}, point); });
 }
 
 TEST_CASE_TEMPLATE_DEFINE("mailbox: where the time is over there is no wait", Flavor, passed) {
   using namespace std::chrono;
   using limits = std::numeric_limits<double>;
-  check_passed<Flavor>(0ns);
-  check_passed<Flavor>(-1ns);
-  check_passed<Flavor>(nanoseconds::min());
-  check_passed<Flavor>(hours::min());
-  check_passed<Flavor>(hours::min() + 1h);
-  check_passed<Flavor>(duration<double>{-0.5});
-  check_passed<Flavor>(duration<double>{-limits::infinity()});
-  check_passed<Flavor>(steady_clock::now());
-  check_passed<Flavor>(steady_clock::time_point{});
-  check_passed<Flavor>(steady_clock::time_point::min());
-  check_passed<Flavor>(time_point<steady_clock, hours>::min());
-  check_passed<Flavor>(system_clock::now());
-  check_passed<Flavor>(system_clock::time_point::min());
-  check_passed<Flavor>(sys_seconds::min() + 1s);
-  check_passed<Flavor>(sys_days{days{-2'000'000}});
-  check_passed<Flavor>(test::slow_clock::now());
-  check_passed<Flavor>(test::slow_clock::time_point::min());
+  check_passed_duration<Flavor>(0ns);
+  check_passed_duration<Flavor>(-1ns);
+  check_passed_duration<Flavor>(nanoseconds::min());
+  check_passed_duration<Flavor>(hours::min());
+  check_passed_duration<Flavor>(hours::min() + 1h);
+  check_passed_duration<Flavor>(duration<double>{-0.5});
+  check_passed_duration<Flavor>(duration<double>{-limits::infinity()});
+  check_passed_point<Flavor>(steady_clock::now());
+  check_passed_point<Flavor>(steady_clock::time_point{});
+  check_passed_point<Flavor>(steady_clock::time_point::min());
+  check_passed_point<Flavor>(time_point<steady_clock, hours>::min());
+  check_passed_point<Flavor>(system_clock::now());
+  check_passed_point<Flavor>(system_clock::time_point::min());
+  check_passed_point<Flavor>(sys_seconds::min() + 1s);
+  check_passed_point<Flavor>(sys_days{days{-2'000'000}});
+  check_passed_point<Flavor>(test::slow_clock::now());
+  check_passed_point<Flavor>(test::slow_clock::time_point::min());
 }
 
-template <class Flavor>
-void check_endless(const timed_calls<box<Flavor, 1>>& calls) {
+template <class Flavor, class Pop, class Push>
+void check_long_wait(const Pop& pop, const Push& push) {
   box<Flavor, 1> mail;
-  background popped{[&] { return calls.pop(mail); }};
+  background popped{[&] { return pop(mail); }};
   wait_for_pops(mail, 1);
   CHECK_FALSE(popped.is_back());
   CHECK(mail.push(1));
   CHECK(popped.get().value_or(-1) == 1);
 
   put(mail, 2, 1);
-  background pushed{[&] { return calls.push(mail, 3); }};
+  background pushed{[&] { return push(mail, 3); }};
   wait_for_pushes(mail, 1);
   CHECK_FALSE(pushed.is_back());
   CHECK(mail.pop() == 2);
   CHECK(pushed.get() == queue_status::success);
 }
 
+template <class Flavor, class Duration>
+void check_endless_duration(Duration span) {
+  check_long_wait<Flavor>([&](auto& mail) { return mail.try_pop_for(span); },
+                          [&](auto& mail, int v) { return mail.try_push_for(int{v}, span); });
+}
+template <class Flavor, class TimePoint>
+void check_endless_point(TimePoint point) {
+  check_long_wait<Flavor>([&](auto& mail) { return mail.try_pop_until(point); },
+                          [&](auto& mail, int v) { return mail.try_push_until(int{v}, point); });
+}
+
 TEST_CASE_TEMPLATE_DEFINE("mailbox: a wait may last as long as a number can say", Flavor, endless) {
   using namespace std::chrono;
   using limits = std::numeric_limits<double>;
-  check_endless<Flavor>(nanoseconds::max());
-  check_endless<Flavor>(nanoseconds::max() - 1ns);
-  check_endless<Flavor>(hours::max());
-  check_endless<Flavor>(hours::max() - 1h);
-  check_endless<Flavor>(duration<double>::max());
-  check_endless<Flavor>(duration<double>{limits::infinity()});
-  check_endless<Flavor>(duration<std::uint64_t>::max());
-  check_endless<Flavor>(steady_clock::time_point::max());
-  check_endless<Flavor>(steady_clock::time_point::max() - 1ns);
-  check_endless<Flavor>(steady_clock::now() + 24h);
-  check_endless<Flavor>(time_point<steady_clock, hours>::max() - 1h);
-  check_endless<Flavor>(system_clock::time_point::max());
-  check_endless<Flavor>(sys_seconds::max() - 1s);
-  check_endless<Flavor>(sys_days{year{9999} / 12 / 31});
-  check_endless<Flavor>(test::slow_clock::time_point::max());
-  check_endless<Flavor>(test::fast_clock::time_point::max() - 1ns);
+  check_endless_duration<Flavor>(nanoseconds::max());
+  check_endless_duration<Flavor>(nanoseconds::max() - 1ns);
+  check_endless_duration<Flavor>(hours::max());
+  check_endless_duration<Flavor>(hours::max() - 1h);
+  check_endless_duration<Flavor>(duration<double>::max());
+  check_endless_duration<Flavor>(duration<double>{limits::infinity()});
+  check_endless_duration<Flavor>(duration<std::uint64_t>::max());
+  check_endless_point<Flavor>(steady_clock::time_point::max());
+  check_endless_point<Flavor>(steady_clock::time_point::max() - 1ns);
+  check_endless_point<Flavor>(steady_clock::now() + 24h);
+  check_endless_point<Flavor>(time_point<steady_clock, hours>::max() - 1h);
+  check_endless_point<Flavor>(system_clock::time_point::max());
+  check_endless_point<Flavor>(sys_seconds::max() - 1s);
+  check_endless_point<Flavor>(sys_days{year{9999} / 12 / 31});
+  check_endless_point<Flavor>(test::slow_clock::time_point::max());
+  check_endless_point<Flavor>(test::fast_clock::time_point::max() - 1ns);
 }
 
 TEST_CASE_TEMPLATE_DEFINE("mailbox: a timed call ends when it can, not when its time is over",
@@ -466,81 +472,86 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: a stop ends only the waits with that token",
 TEST_CASE_TEMPLATE_DEFINE(
     "mailbox: a message that is there comes before closed, stopped and timeout", Flavor,
     message_first) {
-  test::asked_source source; // before a wait its kind does not matter
-  source.request_stop();
-  const auto token = source.get_token();
-  box<Flavor, 7> mail;
-  put(mail, 0, 4);
-  CHECK(mail.pop(token) == 0);                            // stopped
-  CHECK(mail.try_pop_for(-1ns).value_or(-1) == 1);        // timeout
-  CHECK(mail.try_pop_for(-1ns, token).value_or(-1) == 2); // both
-  mail.close();
-  CHECK(mail.pop() == 3); // closed
-  box<Flavor, 7> all;
-  put(all, 0, 1);
-  all.close();
-  CHECK(all.try_pop_until(std::chrono::steady_clock::time_point{}, token).value_or(-1) == 0);
+  test::with_every_stop_source([](auto& source) {
+    source.request_stop();
+    const auto token = source.get_token();
+    box<Flavor, 7> mail;
+    put(mail, 0, 4);
+    CHECK(mail.pop(token) == 0);                            // stopped
+    CHECK(mail.try_pop_for(-1ns).value_or(-1) == 1);        // timeout
+    CHECK(mail.try_pop_for(-1ns, token).value_or(-1) == 2); // both
+    mail.close();
+    CHECK(mail.pop() == 3); // closed
+    box<Flavor, 7> all;
+    put(all, 0, 1);
+    all.close();
+    CHECK(all.try_pop_until(std::chrono::steady_clock::time_point{}, token).value_or(-1) == 0);
+  });
 }
 
 TEST_CASE_TEMPLATE_DEFINE("mailbox: a pop says closed before stopped and timeout", Flavor,
                           pop_closed_first) {
-  test::asked_source source; // before a wait its kind does not matter
-  source.request_stop();
-  const auto token = source.get_token();
-  box<Flavor, 2> mail;
-  mail.close();
-  CHECK(mail.try_pop_for(1h, token).error() == queue_status::closed);
-  CHECK(mail.try_pop_for(-1ns).error() == queue_status::closed);
-  CHECK(mail.try_pop_for(-1ns, token).error() == queue_status::closed);
-  CHECK(mail.run([](int) {}, token) == queue_status::closed);
+  test::with_every_stop_source([](auto& source) {
+    source.request_stop();
+    const auto token = source.get_token();
+    box<Flavor, 2> mail;
+    mail.close();
+    CHECK(mail.try_pop_for(1h, token).error() == queue_status::closed);
+    CHECK(mail.try_pop_for(-1ns).error() == queue_status::closed);
+    CHECK(mail.try_pop_for(-1ns, token).error() == queue_status::closed);
+    CHECK(mail.run([](int) {}, token) == queue_status::closed);
+  });
 }
 
 TEST_CASE_TEMPLATE_DEFINE("mailbox: stopped comes before timeout", Flavor, stopped_first) {
-  test::asked_source source; // before a wait its kind does not matter
-  source.request_stop();
-  const auto token = source.get_token();
-  box<Flavor, 1> mail;
-  CHECK(mail.try_pop_for(-1ns, token).error() == queue_status::stopped);
-  CHECK(mail.try_pop_until(std::chrono::system_clock::time_point{}, token).error() ==
-        queue_status::stopped);
-  put(mail, 1, 1);
-  CHECK(mail.try_push_for(2, -1ns, token) == queue_status::stopped);
-  CHECK(mail.try_push_until(2, std::chrono::steady_clock::time_point{}, token) ==
-        queue_status::stopped);
+  test::with_every_stop_source([](auto& source) {
+    source.request_stop();
+    const auto token = source.get_token();
+    box<Flavor, 1> mail;
+    CHECK(mail.try_pop_for(-1ns, token).error() == queue_status::stopped);
+    CHECK(mail.try_pop_until(std::chrono::system_clock::time_point{}, token).error() ==
+          queue_status::stopped);
+    put(mail, 1, 1);
+    CHECK(mail.try_push_for(2, -1ns, token) == queue_status::stopped);
+    CHECK(mail.try_push_until(2, std::chrono::steady_clock::time_point{}, token) ==
+          queue_status::stopped);
+  });
 }
 
 TEST_CASE_TEMPLATE_DEFINE("mailbox: a push says closed before anything else", Flavor,
                           push_closed_first) {
-  test::asked_source source; // before a wait its kind does not matter
-  source.request_stop();
-  const auto token = source.get_token();
-  box<Flavor, 2> mail;
-  put(mail, 0, 1);
-  mail.close();
-  CHECK(mail.try_push(9) == queue_status::closed); // before room
-  CHECK(mail.try_push_for(9, 1h, token) == queue_status::closed);
-  CHECK(mail.try_push_for(9, -1ns) == queue_status::closed);
-  box<Flavor, 1> full;
-  put(full, 0, 1);
-  full.close();
-  CHECK(full.try_push(9) == queue_status::closed); // before full
-  CHECK(full.try_push_for(9, 1h, token) == queue_status::closed);
-  CHECK(full.try_push_for(9, -1ns) == queue_status::closed);
-  CHECK(full.try_push_for(9, -1ns, token) == queue_status::closed);
+  test::with_every_stop_source([](auto& source) {
+    source.request_stop();
+    const auto token = source.get_token();
+    box<Flavor, 2> mail;
+    put(mail, 0, 1);
+    mail.close();
+    CHECK(mail.try_push(9) == queue_status::closed); // before room
+    CHECK(mail.try_push_for(9, 1h, token) == queue_status::closed);
+    CHECK(mail.try_push_for(9, -1ns) == queue_status::closed);
+    box<Flavor, 1> full;
+    put(full, 0, 1);
+    full.close();
+    CHECK(full.try_push(9) == queue_status::closed); // before full
+    CHECK(full.try_push_for(9, 1h, token) == queue_status::closed);
+    CHECK(full.try_push_for(9, -1ns) == queue_status::closed);
+    CHECK(full.try_push_for(9, -1ns, token) == queue_status::closed);
+  });
 }
 
 TEST_CASE_TEMPLATE_DEFINE("mailbox: room comes before stopped and timeout", Flavor, room_first) {
-  test::asked_source source; // before a wait its kind does not matter
-  source.request_stop();
-  const auto token = source.get_token();
-  box<Flavor, 7> mail;
-  const int three = 3;
-  CHECK(mail.push(0, token));
-  CHECK(mail.try_push_for(1, -1ns) == queue_status::success);
-  CHECK(mail.try_push_for(2, -1ns, token) == queue_status::success);
-  CHECK(mail.try_push_until(three, std::chrono::system_clock::time_point{}, token) ==
-        queue_status::success);
-  CHECK(take_all(mail) == numbers(0, 4));
+  test::with_every_stop_source([](auto& source) {
+    source.request_stop();
+    const auto token = source.get_token();
+    box<Flavor, 7> mail;
+    const int three = 3;
+    CHECK(mail.push(0, token));
+    CHECK(mail.try_push_for(1, -1ns) == queue_status::success);
+    CHECK(mail.try_push_for(2, -1ns, token) == queue_status::success);
+    CHECK(mail.try_push_until(three, std::chrono::system_clock::time_point{}, token) ==
+          queue_status::success);
+    CHECK(take_all(mail) == numbers(0, 4));
+  });
 }
 
 // The same where the better outcome comes about between the look at the mailbox and the look at the

@@ -14,10 +14,10 @@
 
 #include <cstddef>     // size_t, ptrdiff_t
 #include <functional>  // function
-#include <iterator>    // default_sentinel_t, input_iterator_tag
-#include <memory>      // allocator, make_unique, unique_ptr
-#include <string>      // string, to_string
-#include <type_traits> // invoke_result, is_same
+#include <iterator>    // input_iterator_tag
+#include <optional>    // optional
+#include <string>      // string
+#include <type_traits> // is_same
 #include <utility>     // move
 #include <vector>      // vector
 
@@ -87,14 +87,12 @@ void put(Mailbox& mail, int first, std::size_t count) {
   }
 }
 
-/// Calls that wait, each in a thread of its own, with a number of its own.
-template <class Result>
+/// Calls that wait, each in a thread of its own.
+template <class Call>
 class several {
 public:
-  several(int count, std::function<Result(int)> call) {
-    for (int i = 0; i != count; ++i) {
-      calls_.push_back(std::make_unique<background<Result>>([call, i] { return call(i); }));
-    }
+  several(int count, Call call) {
+    for (int i = 0; i != count; ++i) calls_.push_back(std::make_unique<one>(bound{call, i}));
   }
   bool any_is_back() const {
     for (const auto& each : calls_) {
@@ -102,17 +100,21 @@ public:
     }
     return false;
   }
-  std::vector<Result> get() {
-    std::vector<Result> all;
+  auto get() {
+    std::vector<std::invoke_result_t<Call&, int>> all;
     for (auto& each : calls_) all.push_back(each->get());
     return all;
   }
 
 private:
-  std::vector<std::unique_ptr<background<Result>>> calls_;
+  struct bound {
+    Call call;
+    int number;
+    auto operator()() { return call(number); }
+  };
+  using one = background<bound>;
+  std::vector<std::unique_ptr<one>> calls_;
 };
-template <class F>
-several(int, F) -> several<std::invoke_result_t<F&, int>>;
 
 /// Reads numbers from a script; it can be passed over once, and only moved.
 class single_pass {

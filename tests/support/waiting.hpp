@@ -15,7 +15,6 @@
 #include <cstdio>             // fflush, fprintf
 #include <cstdlib>            // abort
 #include <deque>              // deque
-#include <functional>         // function
 #include <mutex>              // lock_guard, mutex, unique_lock
 #include <optional>           // optional
 #include <ratio>              // ratio
@@ -37,7 +36,8 @@ using namespace std::chrono_literals;
 inline constexpr std::chrono::seconds patience{40};
 
 /// Waits until `condition` holds. The harness names the test if it never does.
-inline void wait_until(const std::function<bool()>& condition, const char* what) {
+template <class Condition>
+void wait_until(const Condition& condition, const char* what) {
   const auto end = std::chrono::steady_clock::now() + patience;
   for (int i = 0; !condition(); ++i) {
     if (std::chrono::steady_clock::now() > end) {
@@ -54,10 +54,12 @@ inline void wait_until(const std::function<bool()>& condition, const char* what)
 }
 
 /// Runs a call in a thread of its own, and knows whether it has come back.
-template <class Result>
+template <class F>
 class background {
+  using result = std::invoke_result_t<F&>;
+
 public:
-  explicit background(std::function<Result()> call)
+  explicit background(F call)
       : call_{std::move(call)}, thread_{[this] {
           result_.emplace(call_());
           is_back_.store(true);
@@ -71,20 +73,18 @@ public:
   bool is_back() const noexcept { return is_back_.load(); }
 
   /// What the call answered. Once.
-  Result get() {
+  result get() {
     wait_until([this] { return is_back(); }, "a call did not come back");
     thread_.join();
     return std::move(*result_);
   }
 
 private:
-  std::function<Result()> call_;
-  std::optional<Result> result_;
+  F call_;
+  std::optional<result> result_;
   std::atomic<bool> is_back_{false};
   std::thread thread_; // last: it uses the others
 };
-template <class F>
-background(F) -> background<std::invoke_result_t<F&>>;
 
 /// Long enough that a thread which is about to sleep mostly does.
 inline void let_it_sleep() { std::this_thread::sleep_for(3ms); }

@@ -800,7 +800,6 @@ TEST_CASE("dispatcher: a handler may subscribe, and what is published afterwards
 }
 
 TEST_CASE("dispatcher: a handler may cancel another subscription, which then gets nothing more") {
-  const test::watchdog dog{"dispatcher: cancelled by a handler"};
   dispatcher hub;
   subscription victim;
   subscription queued;
@@ -839,7 +838,6 @@ TEST_CASE("dispatcher: a handler may publish to its own topic and to others") {
 }
 
 TEST_CASE("dispatcher: publishing, subscribing and cancelling nest in handlers to any depth") {
-  const test::watchdog dog{"dispatcher: nesting"};
   dispatcher hub;
   auto handle = hub.topic("a");
   std::vector<subscription> subs;
@@ -891,7 +889,6 @@ TEST_CASE("dispatcher: a handler may destroy the handle, or assign to it") {
 }
 
 TEST_CASE("dispatcher: a handler may destroy the last handle of a dispatcher that is gone") {
-  const test::watchdog dog{"dispatcher: the last handle"};
   auto hub = std::make_unique<dispatcher>();
   auto handle = std::make_unique<topic>(hub->topic("a.name.that.is.too.long.for.the.string"));
   std::string seen;
@@ -1319,7 +1316,6 @@ TEST_CASE("dispatcher: no handler begins once close has returned") {
 }
 
 TEST_CASE("dispatcher: whatever is destroyed first, nothing dangles") {
-  const test::watchdog dog{"dispatcher: orders of destruction"};
   for (int order = 0; order != 6; ++order) {
     CAPTURE(order);
     auto hub = std::make_unique<dispatcher>();
