@@ -604,7 +604,8 @@ TEST_CASE("subscription: what was queued is gone when cancel returns, though oth
   CHECK(worst <= 1);
 }
 
-TEST_CASE("subscription: a cancelled handler is gone when its publishers are, though they go on publishing") {
+TEST_CASE("subscription: a cancelled handler is gone when its publishers are, though they go on "
+          "publishing") {
   const test::watchdog dog{"subscription: handler gone after cancel"};
   for (int round = 0; round != 300; ++round) {
     const auto state = std::make_shared<int>(0);
