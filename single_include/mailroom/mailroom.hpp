@@ -83,6 +83,7 @@ struct test_access;
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
 //   stack_hint() a number that mostly differs between threads
+//   spins_before_sleep, reader_stripes  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
 //
 // Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
@@ -322,6 +323,14 @@ inline void futex_wake_all(futex& place) {
 }
 
 #endif
+
+// ---- Numbers that suit a machine, and that no promise depends on
+
+/// How often a waiting thread looks again before it sleeps: about a microsecond or two.
+inline constexpr int spins_before_sleep = 64;
+
+/// How many threads can read a snapshot at a time without writing the same cache line.
+inline constexpr std::size_t reader_stripes = 16;
 
 // ---- What a thread is, and what it is in the middle of
 
@@ -2394,7 +2403,6 @@ public:
 
 private:
   using enum memory_order;
-  static constexpr int spins = 64; // about a microsecond or two
 
   /// Counts the thread among the sleepers.
   struct registration {
@@ -2473,7 +2481,7 @@ queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, 
   status = look(deadline, token, attempt).status;
   if (!is_unfinished(status)) return status;
   waits_.fetch_add(1, relaxed); // (I4)
-  for (int i = 0; i != spins; ++i) {
+  for (int i = 0; i != spins_before_sleep; ++i) {
     relax();
     status = attempt();
     if (!is_unfinished(status)) return status;
@@ -3498,7 +3506,7 @@ public:
   class reader {
   public:
     explicit reader(grace_period& period) noexcept
-        : counter_{period.counters_[stack_hint(stripes)]
+        : counter_{period.counters_[stack_hint(reader_stripes)]
                        .inside[period.phase_.load(memory_order::relaxed) % 2]} { // (I1)
       counter_.fetch_add(1, memory_order::seq_cst);                              // (D)
     }
@@ -3525,12 +3533,11 @@ public:
   }
 
 private:
-  static constexpr std::size_t stripes = 16;
   struct alignas(cache_line / 2) stripe {
     atomic<std::uint32_t> inside[2];
   };
 
-  stripe counters_[stripes];
+  stripe counters_[reader_stripes];
   atomic<std::uint32_t> phase_;
 };
 

@@ -15,6 +15,7 @@
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
 //   stack_hint() a number that mostly differs between threads
+//   spins_before_sleep, reader_stripes  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
 //
 // Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
@@ -256,6 +257,14 @@ inline void futex_wake_all(futex& place) {
 }
 
 #endif
+
+// ---- Numbers that suit a machine, and that no promise depends on
+
+/// How often a waiting thread looks again before it sleeps: about a microsecond or two.
+inline constexpr int spins_before_sleep = 64;
+
+/// How many threads can read a snapshot at a time without writing the same cache line.
+inline constexpr std::size_t reader_stripes = 16;
 
 // ---- What a thread is, and what it is in the middle of
 

@@ -97,7 +97,6 @@ public:
 
 private:
   using enum memory_order;
-  static constexpr int spins = 64; // about a microsecond or two
 
   /// Counts the thread among the sleepers.
   struct registration {
@@ -176,7 +175,7 @@ queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, 
   status = look(deadline, token, attempt).status;
   if (!is_unfinished(status)) return status;
   waits_.fetch_add(1, relaxed); // (I4)
-  for (int i = 0; i != spins; ++i) {
+  for (int i = 0; i != spins_before_sleep; ++i) {
     relax();
     status = attempt();
     if (!is_unfinished(status)) return status;

@@ -46,7 +46,7 @@ public:
   class reader {
   public:
     explicit reader(grace_period& period) noexcept
-        : counter_{period.counters_[stack_hint(stripes)]
+        : counter_{period.counters_[stack_hint(reader_stripes)]
                        .inside[period.phase_.load(memory_order::relaxed) % 2]} { // (I1)
       counter_.fetch_add(1, memory_order::seq_cst);                              // (D)
     }
@@ -73,12 +73,11 @@ public:
   }
 
 private:
-  static constexpr std::size_t stripes = 16;
   struct alignas(cache_line / 2) stripe {
     atomic<std::uint32_t> inside[2];
   };
 
-  stripe counters_[stripes];
+  stripe counters_[reader_stripes];
   atomic<std::uint32_t> phase_;
 };
 

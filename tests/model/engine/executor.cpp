@@ -1,0 +1,713 @@
+// SPDX-License-Identifier: MIT
+#include "executor.hpp"
+
+#include "heap.hpp"
+
+#include <chrono>  // steady_clock
+#include <cstdio>  // snprintf
+#include <cstdlib> // abort
+#include <cstring> // strrchr
+#include <utility> // exchange, move
+
+namespace model {
+namespace {
+
+std::uint64_t mix(std::uint64_t x) noexcept {
+  x ^= x >> 30;
+  x *= 0xBF58476D1CE4E5B9U;
+  x ^= x >> 27;
+  x *= 0x94D049BB133111EBU;
+  return x ^ (x >> 31);
+}
+
+std::string where(const code_place& at) {
+  const char* const slash = std::strrchr(at.file_name(), '/');
+  return std::string{slash != nullptr ? slash + 1 : at.file_name()} + ":" +
+         std::to_string(at.line());
+}
+
+} // namespace
+
+executor& executor::get() {
+  static executor only;
+  return only;
+}
+
+// ---- The search
+
+result executor::check(const options& how, const program& body, const mutation& weaker,
+                       bool list_sites) {
+  using clock = std::chrono::steady_clock;
+  const auto begin = clock::now();
+  const auto passed = [&] { return std::chrono::duration<double>(clock::now() - begin).count(); };
+  options_ = how;
+  mutation_ = weaker;
+  lists_sites_ = list_sites;
+  result_ = {};
+  search_.begin(how.how, how.random_seed, how.broken);
+  for (;;) {
+    execute(body);
+    if (is_failed_) break;
+    if (!search_.next_execution()) {
+      result_.complete = true;
+      break;
+    }
+    if (result_.executions >= how.most_executions) break;
+    if (result_.executions % 256 == 0 && passed() > how.most_seconds) break;
+  }
+  result_.states = search_.states();
+  result_.seconds = passed();
+  return std::move(result_);
+}
+
+std::string executor::replay(const options& how, const program& body, const std::string& schedule,
+                             const mutation& weaker) {
+  options_ = how;
+  mutation_ = weaker;
+  result_ = {};
+  search_.follow(schedule);
+  is_tracing_ = true;
+  execute(body);
+  is_tracing_ = false;
+  std::string table;
+  for (const std::string& each : lines_) table += each + "\n";
+  return table + (result_.ok ? "nothing went wrong" : result_.message) + "\n";
+}
+
+void executor::execute(const program& body) {
+  ++phase_;
+  count_ = 0;
+  current_ = 0;
+  last_ = nobody;
+  is_concurrent_ = is_failed_ = is_given_up_ = false;
+  for (auto& each : names_) each = 1;
+  taken_ = 0;
+  spurious_left_ = options_.spurious;
+  asleep_ = 0;
+  signature_ = 0;
+  lines_.clear();
+  search_.begin_execution();
+  heap::reset();
+  start(0, body);
+  count_ = 1;
+  is_executing_ = true;
+  heap::use(0);
+  fiber::change(host_, threads_[0].stack);
+  heap::use_system();
+  is_executing_ = is_concurrent_ = false;
+  ++phase_;
+  ++result_.executions;
+  if (!is_given_up_ && !is_failed_) ++result_.finished;
+  result_.deepest = std::max(result_.deepest, search_.depth());
+}
+
+void executor::start(std::size_t index, const program& body) {
+  const heap::pause ours;
+  thread& made = threads_[index];
+  made.body = &body;
+  made.is_finished = made.is_parked = made.is_woken = false;
+  made.late = 0;
+  made.steps = 0;
+  made.next = {};
+  made.own = {};
+  made.stack.restart(&executor::entry);
+  knows_nothing(made, index);
+}
+
+void executor::knows_nothing(thread& one, std::size_t index) noexcept {
+  one.state = {};
+  one.state.current.clock[index] = options_.broken == defect::clock_begins_at_zero ? 0 : 1;
+  one.state.acquired.clock = one.state.current.clock;
+}
+
+/// The whole life of a fiber.
+void executor::entry() {
+  executor& all = get();
+  try {
+    (*all.me().body)();
+  } catch (...) {
+    all.fail("an exception leaves a thread");
+  }
+  if (all.current_ == 0) all.end_execution();
+  all.me().is_finished = true;
+  all.schedule();
+  std::abort(); // nobody comes back to a thread that has ended
+}
+
+void executor::end_execution() {
+  if (heap::live() != 0) fail("a leak: something was not given back");
+  leave_for_host();
+}
+
+void executor::leave_for_host() { fiber::leave(me().stack, host_); }
+
+void executor::fail(const char* what) {
+  heap::use_system();
+  if (!is_executing_) {
+    std::fprintf(stderr, "outside of an execution: %s\n", what);
+    std::abort();
+  }
+  is_failed_ = true;
+  result_.ok = false;
+  result_.message = what;
+  if (is_concurrent_) {
+    result_.message +=
+        " (thread " + std::to_string(current_) + ", last step at " + where(me().next.where) + ")";
+  }
+  result_.schedule = search_.schedule();
+  leave_for_host();
+}
+
+void executor::run(std::initializer_list<program> bodies) {
+  if (is_concurrent_ || current_ != 0) fail("run() is for the body, not for its threads");
+  if (bodies.size() + 1 > max_threads) fail("the program has too many threads for the checker");
+  ++phase_;
+  memory_.reset();
+  memory_.broken = options_.broken;
+  used_ = {};
+  fences_ = {};
+  knows_nothing(me(), 0);
+  count_ = 1;
+  for (const program& each : bodies) start(count_++, each);
+  for (std::size_t i = 0; i != count_; ++i) memory_.threads.push_back(&threads_[i].state);
+  is_concurrent_ = true;
+  step({.what = kind::join});
+  is_concurrent_ = false;
+  for (std::size_t i = 0; i != memory_.size(); ++i) { // what is left is plain memory again
+    if (memory_.at(static_cast<int>(i)).is_alive) {
+      homes_[i]->value_ = memory_.at(static_cast<int>(i)).history.back().value;
+    }
+  }
+  ++phase_;
+}
+
+// ---- The schedule
+
+/// Makes `next` the step that this thread is about to take, and returns when it is its turn.
+void executor::step(const operation& next, lock_word* wanted) {
+  thread& mine = me();
+  mine.next = next;
+  mine.wanted = wanted;
+  if (options_.parked == static_cast<int>(current_) && !mine.is_parked &&
+      next.what != kind::futex_sleep && any(2, 1) == 1) {
+    mine.is_parked = true;
+    ++result_.parked;
+  }
+  schedule();
+}
+
+void executor::schedule() {
+  const std::size_t chosen = pick();
+  if (chosen == nobody) leave_for_host();
+  if (chosen == current_) return;
+  thread& left = me();
+  current_ = chosen;
+  heap::use(chosen);
+  for (std::size_t i = 0; i != own_pointers_.size(); ++i) {
+    left.own[i] = *own_pointers_[i];
+    *own_pointers_[i] = me().own[i];
+  }
+  fiber::change(left.stack, me().stack);
+}
+
+bool executor::is_enabled(const thread& one) {
+  if (one.is_finished || one.is_parked) return false;
+  switch (one.next.what) {
+  case kind::await: return memory_.has_news(one.state);
+  case kind::join: return is_over();
+  case kind::lock: return one.wanted->owner_ < 0;
+  case kind::futex_sleep:
+    if (one.is_woken || spurious_left_ != 0) return true;
+    return one.next.timed && options_.broken != defect::timeout_never_comes;
+  default: return true;
+  }
+}
+
+bool executor::is_over() const noexcept {
+  for (std::size_t i = 1; i != count_; ++i) {
+    if (!threads_[i].is_finished) return false;
+  }
+  return true;
+}
+
+std::size_t executor::pick() {
+  for (std::size_t i = 1; i != count_; ++i) { // to the first step of each, in order
+    thread& each = threads_[i];
+    if (each.next.what == kind::start && !each.is_finished) return i;
+  }
+  thread_set enabled = 0;
+  for (std::size_t i = 0; i != count_; ++i) {
+    if (is_enabled(threads_[i])) enabled |= only(i);
+  }
+  if (enabled == only(0)) return 0;
+  if (enabled == 0) {
+    report_deadlock();
+    return nobody;
+  }
+  if (++taken_ > options_.longest) fail("no end: too many steps");
+  const std::uint64_t now = search_.wants_state() ? state() : 0;
+  const std::size_t chosen = search_.choose_thread(enabled, asleep_, last_, now);
+  if (chosen == nobody) {
+    is_given_up_ = true;
+    if (search_.wants_steps()) {
+      for (std::size_t i = 0; i != count_; ++i) {
+        if (contains(enabled, i)) search_.look_ahead(i, dependencies(i));
+      }
+    }
+    return nobody;
+  }
+  take_turn(chosen);
+  return chosen;
+}
+
+void executor::take_turn(std::size_t index) {
+  thread& chosen = threads_[index];
+  if (options_.broken != defect::sleep_set_never_wakes) {
+    for (std::size_t i = 0; i != count_; ++i) {
+      if (contains(asleep_, i) && depend(threads_[i], chosen)) {
+        asleep_ &= static_cast<thread_set>(~only(i));
+      }
+    }
+  }
+  if (search_.wants_steps()) {
+    search_.record(index, dependencies(index));
+    note_use(index);
+  }
+  last_ = index;
+  ++chosen.steps;
+  ++result_.steps;
+}
+
+void executor::report_deadlock() {
+  const heap::pause ours;
+  std::string stuck;
+  bool only_parked = true;
+  for (std::size_t i = 0; i != count_; ++i) {
+    const thread& each = threads_[i];
+    if (each.is_finished || each.next.what == kind::join) continue;
+    if (!each.is_parked) only_parked = false;
+    stuck += " T" + std::to_string(i) + (each.is_parked ? " (parked)" : "") + " before " +
+             std::string{name_of(each.next.what)} + " at " + where(each.next.where);
+  }
+  if (only_parked) return;
+  is_failed_ = true;
+  result_.ok = false;
+  result_.message = "deadlock:" + stuck;
+  result_.schedule = search_.schedule();
+}
+
+/// A seq_cst load of a location whose newest message is already the last word commutes with its
+/// like: it has but one answer, and changes nothing.
+bool executor::acts_as_write(const operation& one) {
+  if (one.what != kind::load) return one.writes();
+  return one.seq_cst && !memory_.at(one.location).is_settled();
+}
+
+bool executor::depend(const thread& a, const thread& b) {
+  const operation& x = a.next;
+  const operation& y = b.next;
+  if (x.what == kind::await || y.what == kind::await) {
+    const operation& other = x.what == kind::await ? y : x;
+    return other.what == kind::store || other.what == kind::rmw;
+  }
+  if (x.what == kind::lock || y.what == kind::lock) return a.wanted == b.wanted;
+  if (x.what == kind::fence || y.what == kind::fence) {
+    const operation& other = x.what == kind::fence ? y : x;
+    if (other.what == kind::fence) return true;
+    return other.seq_cst && acts_as_write(other);
+  }
+  if (x.location < 0 || x.location != y.location) return false;
+  if (options_.broken == defect::reads_are_independent) return x.writes() && y.writes();
+  return acts_as_write(x) || acts_as_write(y);
+}
+
+/// The earlier steps that the step of this thread depends on: the latest of each kind.
+search::steps executor::dependencies(std::size_t index) {
+  const thread& one = threads_[index];
+  const operation& next = one.next;
+  search::steps earlier;
+  const auto all_readers = [&](const last_users& used) {
+    for (const int reader : used.readers) earlier.push_back(reader);
+  };
+  if (next.what == kind::lock) {
+    earlier.push_back(one.wanted->last_event_);
+  } else if (next.what == kind::fence) {
+    earlier.push_back(fences_.writer);
+    all_readers(fences_);
+  } else if (next.location >= 0) {
+    const last_users& used = used_[static_cast<std::size_t>(next.location)];
+    const bool writes = acts_as_write(next);
+    if (writes || options_.broken != defect::reads_are_independent) earlier.push_back(used.writer);
+    if (writes && options_.broken != defect::reads_are_independent) all_readers(used);
+    if (next.seq_cst && writes) earlier.push_back(fences_.writer);
+  }
+  return earlier;
+}
+
+/// Remembers the step that was just recorded as the last of its kind.
+void executor::note_use(std::size_t index) {
+  const thread& one = threads_[index];
+  const operation& next = one.next;
+  const int step = search_.last_step();
+  const auto write = [&](last_users& used) {
+    used.writer = step;
+    used.readers.fill(-1);
+  };
+  if (next.what == kind::lock) {
+    one.wanted->last_event_ = step;
+  } else if (next.what == kind::fence) {
+    write(fences_);
+  } else if (next.what == kind::await) {
+    for (std::size_t i = 0; i != memory_.size(); ++i) {
+      if (one.state.watched[i]) used_[i].readers[index] = step;
+    }
+  } else if (next.location >= 0) {
+    last_users& used = used_[static_cast<std::size_t>(next.location)];
+    const bool writes = acts_as_write(next);
+    if (writes) write(used);
+    if (!writes) used.readers[index] = step;
+    if (next.seq_cst && writes) fences_.readers[index] = step;
+  }
+}
+
+/// Two states are the same if every thread has read the same messages, and all orders agree.
+std::uint64_t executor::state() {
+  std::uint64_t sum = mix(signature_) + memory_.hash();
+  for (std::size_t i = 0; i != count_; ++i) {
+    const thread& each = threads_[i];
+    sum = mix(sum * 5 + each.steps * 64U + each.late * 8U + (each.is_finished ? 4U : 0U) +
+              (each.is_parked ? 2U : 0U) + (each.is_woken ? 1U : 0U));
+  }
+  return sum + spurious_left_;
+}
+
+/// Adds to what identifies the state. A sum, since independent steps may come in either order.
+void executor::sign(kind what, std::uint32_t name, std::uint64_t detail) noexcept {
+  if (options_.broken == defect::cache_forgets_what_was_read) detail = 0;
+  std::uint64_t one = mix(current_ + 1);
+  one = mix(one + me().steps);
+  one = mix(one + static_cast<std::uint64_t>(what));
+  one = mix(one + name);
+  signature_ += mix(one + detail);
+}
+
+unsigned executor::any(unsigned count, std::uint64_t why) {
+  const unsigned chosen = search_.choose(count);
+  sign(kind::start, 1, why * 1024 + chosen + 1);
+  return chosen;
+}
+
+// ---- What every access does
+
+/// The location of a word in this execution. It gets one when its first thread comes by.
+int executor::touch(const word& used) {
+  if (used.mark_ != word::living) fail("an atomic is used that is none, or no more");
+  if (used.made_in_ == phase_ && knowledge().clock[used.maker_] < used.made_at_) {
+    fail("an atomic is used by a thread that need not see its beginning");
+  }
+  if (used.phase_ != phase_) {
+    const heap::pause ours;
+    used.location_ = memory_.add(used.name_, used.value_);
+    used.phase_ = phase_;
+    homes_[static_cast<std::size_t>(used.location_)] = &used;
+  }
+  return used.location_;
+}
+
+/// It is this thread's turn to use the location.
+void executor::use(int id) {
+  location& place = memory_.at(id);
+  if (!place.is_alive) fail("an atomic is used after its end");
+  place.used[current_] = knowledge().clock[current_];
+  if (options_.broken == defect::clock_moves_too_early) tick();
+}
+
+/// What comes now is not part of what the last step handed on.
+void executor::leave() {
+  if (options_.broken != defect::clock_moves_too_early) tick();
+}
+
+void executor::tick() {
+  thread& mine = me();
+  const auto next = ++mine.state.current.clock[current_];
+  mine.state.acquired.clock[current_] = next;
+}
+
+void executor::begin_life(word& made) noexcept {
+  made.name_ = is_executing_ ? next_name() : 0;
+  made.maker_ = static_cast<std::uint8_t>(current_);
+  made.made_in_ = is_concurrent_ ? phase_ : 0;
+  made.made_at_ = is_concurrent_ ? knowledge().clock[current_] : std::uint16_t{0};
+}
+
+void executor::end_life(word& ended) noexcept {
+  if (ended.mark_ != word::living) fail("an atomic ends that is none, or has ended before");
+  ended.mark_ = 0;
+  if (!is_concurrent_ || ended.phase_ != phase_) return;
+  location& place = memory_.at(ended.location_);
+  place.is_alive = false;
+  if (options_.broken == defect::no_lifetime_race) return;
+  for (std::size_t i = 0; i != count_; ++i) {
+    if (place.used[i] > knowledge().clock[i]) fail("an atomic ends while another thread uses it");
+  }
+}
+
+std::uint32_t executor::next_name() noexcept {
+  return static_cast<std::uint32_t>(current_ << 24U) + names_[current_]++;
+}
+
+void executor::keep(void** variable) noexcept { own_pointers_.push_back(variable); }
+
+// ---- Orders and their mutations
+
+order executor::effective(order written, role what, const code_place& at) {
+  if (lists_sites_) note_site(written, what, at);
+  return mutation_.where.line != 0 && !mutation_.is_removed && is_mutated(what, at)
+             ? mutation_.weaker
+             : written;
+}
+
+bool executor::is_mutated(role what, const code_place& at) const noexcept {
+  return mutation_.where.line == at.line() && mutation_.where.column == at.column() &&
+         mutation_.where.what == what && mutation_.where.file == at.file_name();
+}
+
+bool executor::is_removed(role what, const code_place& at) {
+  if (lists_sites_) note_site(order::relaxed, what, at);
+  return mutation_.is_removed && is_mutated(what, at);
+}
+
+void executor::note_site(order written, role what, const code_place& at) {
+  const heap::pause ours;
+  result_.sites.insert({{at.file_name(), at.line(), at.column(), what}, written});
+}
+
+// ---- Words
+
+std::uint64_t executor::load(const word& from, order written, const code_place& at) {
+  if (!is_concurrent_) return plain_value(from);
+  const order how = effective(written, role::load, at);
+  const int id = touch(from);
+  step({kind::load, id, how == order::seq_cst, false, at});
+  use(id);
+  const message& read = memory_.load(me().state, id, how);
+  sign(kind::load, memory_.at(id).name, read.writer);
+  trace(id, how, read.value);
+  leave();
+  return read.value;
+}
+
+void executor::store(word& to, std::uint64_t value, order written, const code_place& at) {
+  if (!is_concurrent_) {
+    (void)plain_value(to);
+    to.value_ = value;
+    return;
+  }
+  const order how = effective(written, role::store, at);
+  const int id = touch(to);
+  step({kind::store, id, how == order::seq_cst, false, at});
+  use(id);
+  memory_.store(me().state, id, value, how, writer());
+  sign(kind::store, memory_.at(id).name, 0);
+  trace(id, how, value);
+  leave();
+}
+
+std::uint64_t executor::modify(word& in, const change& made, order written, const code_place& at) {
+  if (!is_concurrent_) {
+    const std::uint64_t old = plain_value(in);
+    in.value_ = made(old);
+    return old;
+  }
+  const order how = effective(written, role::rmw, at);
+  const int id = touch(in);
+  step({kind::rmw, id, how == order::seq_cst, false, at});
+  use(id);
+  const std::size_t source = memory_.choose_source(me().state, id, how);
+  return exchange_at(id, source, made(memory_.at(id).history[source].value), how);
+}
+
+/// The second half of a read-modify-write that succeeds.
+std::uint64_t executor::exchange_at(int id, std::size_t source, std::uint64_t value, order how) {
+  const message& read = memory_.at(id).history[source];
+  const std::uint64_t old = read.value;
+  sign(kind::rmw, memory_.at(id).name, read.writer);
+  memory_.read(me().state, id, source, how);
+  memory_.write_behind(me().state, id, source, value, how, writer());
+  trace(id, how, old, value);
+  leave();
+  return old;
+}
+
+bool executor::compare_exchange(word& in, std::uint64_t& expected, std::uint64_t desired,
+                                order written, order written_failure, const code_place& at) {
+  if (!is_concurrent_) {
+    const std::uint64_t old = plain_value(in);
+    if (old == expected) in.value_ = desired;
+    return old == std::exchange(expected, old);
+  }
+  const order how = effective(written, role::rmw, at);
+  const order failure = effective(written_failure, role::failure, at);
+  const int id = touch(in);
+  step({kind::rmw, id, how == order::seq_cst || failure == order::seq_cst, false, at});
+  use(id);
+  const std::size_t source = memory_.choose_compared(me().state, id, expected, how, failure);
+  const message& read = memory_.at(id).history[source];
+  if (read.value == expected) {
+    exchange_at(id, source, desired, how);
+    return true;
+  }
+  expected = read.value;
+  sign(kind::rmw, memory_.at(id).name, read.writer);
+  memory_.read(me().state, id, source, failure);
+  trace(id, failure, expected);
+  leave();
+  return false;
+}
+
+std::uint64_t executor::plain_value(const word& of) {
+  if (of.mark_ != word::living) fail("an atomic is used that is none, or no more");
+  return of.value_;
+}
+
+std::uint32_t executor::writer() noexcept {
+  return static_cast<std::uint32_t>((current_ + 1) << 24U) + me().steps;
+}
+
+std::vector<std::uint64_t> executor::history(const word& of) {
+  if (of.phase_ + 1 != phase_) return {plain_value(of)}; // nobody came by
+  std::vector<std::uint64_t> values;
+  for (const message& each : memory_.at(of.location_).history) values.push_back(each.value);
+  return values;
+}
+
+bool executor::futex_wait(word& on, std::uint64_t expected, bool timed, const code_place& at) {
+  if (!is_concurrent_) {
+    if (plain_value(on) != expected) return true;
+    if (!timed) fail("the only thread lies down");
+    ++me().late;
+    return false;
+  }
+  const int id = touch(on);
+  step({kind::futex_wait, id, false, false, at});
+  use(id);
+  const std::uint64_t found = memory_.read_in_kernel(me().state, id);
+  location& bed = memory_.at(id);
+  sign(kind::futex_wait, bed.name,
+       bed.history[me().state.looked[static_cast<std::size_t>(id)]].writer);
+  trace(id, order::relaxed, found);
+  if (found != expected && options_.broken != defect::futex_ignores_the_word) return true;
+  me().is_woken = false;
+  bed.sleepers.push_back(static_cast<std::uint8_t>(current_));
+  step({kind::futex_sleep, id, false, timed, at});
+  return wake_up(memory_.at(id), timed);
+}
+
+/// Returns   false if the thread got up because of the deadline
+bool executor::wake_up(location& bed, bool timed) {
+  if (me().is_woken) return true;
+  std::erase(bed.sleepers, static_cast<std::uint8_t>(current_));
+  const bool may_be_late = timed && options_.broken != defect::timeout_never_comes;
+  const bool is_late = may_be_late && (spurious_left_ == 0 || any(2, 2) == 0);
+  sign(kind::futex_sleep, bed.name, is_late ? 1 : 2);
+  if (is_late) {
+    ++me().late;
+  } else {
+    --spurious_left_;
+  }
+  return !is_late;
+}
+
+void executor::futex_wake(word& on, bool all, const code_place& at) {
+  if (!is_concurrent_) return;
+  const bool is_less = is_removed(all ? role::wake_all : role::wake_one, at);
+  if (is_less && !all) return;
+  const int id = touch(on);
+  step({kind::futex_wake, id, false, false, at});
+  use(id);
+  memory_.pass_kernel(me().state, id);
+  auto& sleepers = memory_.at(id).sleepers;
+  trace(id, order::relaxed, sleepers.size());
+  for (bool again = true; again && !sleepers.empty(); again = all && !is_less) {
+    const std::size_t chosen = all && !is_less ? 0 : any(static_cast<unsigned>(sleepers.size()), 3);
+    threads_[sleepers[chosen]].is_woken = true;
+    sleepers.erase(sleepers.begin() + static_cast<std::ptrdiff_t>(chosen));
+  }
+}
+
+// ---- Everything else
+
+void executor::lock(lock_word& it, const code_place& at) {
+  if (!is_concurrent_) {
+    if (it.owner_ >= 0) fail("deadlock: a lock is taken twice");
+    it.owner_ = static_cast<int>(current_);
+    return;
+  }
+  if (it.phase_ != phase_) {
+    it.phase_ = phase_;
+    it.last_unlock_ = 0;
+    it.last_event_ = -1;
+    it.handed_on_ = {};
+    memory_.kept.push_back(&it.handed_on_);
+  }
+  step({.what = kind::lock, .where = at}, &it);
+  it.owner_ = static_cast<int>(current_);
+  sign(kind::lock, it.name_, it.last_unlock_);
+  if (options_.broken != defect::lock_hands_on_nothing) me().state.current.join(it.handed_on_);
+  me().state.acquired.join(me().state.current);
+  trace(-1, order::acquire, 0);
+}
+
+/// No step of its own: whoever waits for the lock can do nothing but wait until it is free.
+void executor::unlock(lock_word& it) {
+  it.owner_ = -1;
+  if (!is_concurrent_) return;
+  it.last_unlock_ = writer();
+  it.handed_on_ = knowledge();
+  leave();
+}
+
+void executor::end_life(lock_word& ended) noexcept {
+  if (ended.owner_ >= 0) fail("a lock ends while it is taken");
+  if (is_concurrent_ && ended.phase_ == phase_) std::erase(memory_.kept, &ended.handed_on_);
+}
+
+void executor::fence(order written, const code_place& at) {
+  if (!is_concurrent_ || is_removed(role::fence, at)) return;
+  const order how = effective(written, role::fence, at);
+  if (how == order::seq_cst) {
+    step({.what = kind::fence, .where = at});
+    sign(kind::fence, 0, 0);
+  }
+  memory_.fence(me().state, how);
+  trace(-1, how, 0);
+  leave();
+}
+
+void executor::await(const code_place& at) {
+  if (!is_concurrent_) fail("no end: the only thread waits for a change");
+  step({.what = kind::await, .where = at});
+  const std::uint32_t seen = memory_.see_news(me().state);
+  sign(kind::await, seen, 0);
+  trace(-1, order::relaxed, 0);
+}
+
+std::int64_t executor::now() {
+  constexpr unsigned latest = 2;
+  if (is_concurrent_ && me().late < latest && any(2, 4) == 1) ++me().late;
+  return static_cast<std::int64_t>(me().late) << 50U;
+}
+
+void executor::trace(int id, order how, std::uint64_t value, std::uint64_t next) {
+  if (!is_tracing_) return;
+  const heap::pause ours;
+  const operation& done = me().next;
+  std::string text{name_of(done.what)};
+  if (id >= 0) text += " a" + std::to_string(memory_.at(id).name);
+  text += "  " + std::string{name_of(how)} + "  " + std::to_string(value);
+  if (done.what == kind::rmw && next != value) text += " -> " + std::to_string(next);
+  const std::string indent(current_ * 4 + 1, ' ');
+  lines_.push_back("T" + std::to_string(current_) + indent + text + "    " + where(done.where));
+}
+
+} // namespace model
