@@ -1176,6 +1176,8 @@ auto deadline_at(const std::chrono::time_point<Clock, Duration>& point) {
 //   (I3)  only the producer writes tail and seen_head, only the consumer head and seen_tail; a
 //         thread that reads what only it writes needs no order
 //   (I4)  seen_head <= head and seen_tail <= tail: a stale copy can only err towards looking again
+//   (I5)  pushed() tells a number, not what is in the messages; that it is not below popped() comes
+//         from (E)
 //
 // Memory order: two edges carry everything between the threads.
 //   (F)   filled:  the producer stores tail -> the consumer loads it and sees the messages built.
@@ -1505,7 +1507,7 @@ std::size_t spsc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
 
 template <message T, std::size_t Capacity, class Allocator>
 std::uint64_t spsc_queue<T, Capacity, Allocator>::pushed() const noexcept {
-  return tail_.load(acquire); // (F)
+  return tail_.load(relaxed); // (I5)
 }
 
 template <message T, std::size_t Capacity, class Allocator>
