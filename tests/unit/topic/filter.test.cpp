@@ -28,9 +28,9 @@ constexpr auto npos = std::string_view::npos;
 
 // ---- What the compiler knows
 
-static_assert(noexcept(topic_filter::valid("", dialect::nats)));
-static_assert(noexcept(topic_filter::valid_topic("", dialect::nats)));
-static_assert(noexcept(std::declval<const topic_filter&>().matches("")));
+static_assert(noexcept(topic_filter::valid(std::string_view{}, dialect::nats)));
+static_assert(noexcept(topic_filter::valid_topic(std::string_view{}, dialect::nats)));
+static_assert(noexcept(std::declval<const topic_filter&>().matches(std::string_view{})));
 static_assert(noexcept(std::declval<const topic_filter&>().pattern()));
 static_assert(noexcept(std::declval<const topic_filter&>().rules()));
 static_assert(noexcept(std::declval<const topic_filter&>().is_literal()));
