@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// Fuzz target: one thread plays a script on a mailbox and on a model of it: every member, every
+// overflow policy, over both queues, with messages that fail, up to the close and behind it. After
+// every step the statistics are those of the model, and add up.
+//
+// The first bytes choose the kind of mailbox, the policy and the capacity; the steps are those of
+// mailbox_game.hpp.
+
+#include <mailroom/core/wait.hpp>
+#include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/spsc_queue.hpp>
+
+#include <fuzz/mailbox_game.hpp>
+#include <fuzz/script.hpp>
+#include <support/tracked.hpp>
+
+#include <cstddef>   // size_t
+#include <cstdint>   // uint8_t
+#include <optional>  // optional
+#include <stdexcept> // invalid_argument
+
+namespace {
+
+using fuzz::expect;
+using mailroom::mailbox;
+using mailroom::mailbox_options;
+using mailroom::mpmc_queue;
+using mailroom::overflow;
+using mailroom::spsc_queue;
+namespace wait_policy = mailroom::wait_policy;
+
+template <class Queue>
+constexpr bool has_one_consumer = mailroom::queue_facts<Queue>::consumers == mailroom::arity::one;
+
+/// Makes a mailbox, if its options make sense.
+template <class Mailbox>
+void make(std::optional<Mailbox>& box, const mailbox_options& options, bool fixed) {
+  using queue = typename Mailbox::queue_type;
+  const bool right = (fixed || options.capacity != 0) &&
+                     !(has_one_consumer<queue> && options.on_full == overflow::drop_oldest);
+  try {
+    box.emplace(options);
+  } catch (const std::invalid_argument&) {
+  }
+  expect(box.has_value() == right, "the constructor");
+}
+
+template <class Mailbox>
+void play(fuzz::script& in, std::size_t fixed_capacity = 0) {
+  constexpr overflow policies[]{overflow::block, overflow::reject, overflow::drop_newest,
+                                overflow::drop_oldest};
+  test::ledger book;
+  {
+    const mailbox_options options{.capacity = in.below(10), .on_full = policies[in.below(4)]};
+    std::optional<Mailbox> box;
+    make(box, options, fixed_capacity != 0);
+    if (!box) return;
+    expect(box->capacity() == (fixed_capacity == 0 ? options.capacity : fixed_capacity),
+           "capacity");
+    fuzz::mailbox_game<Mailbox>{*box, options.on_full, in, book}.play();
+  }
+  expect(book.is_balanced(), "a message that outlived its mailbox");
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using test::aligned;
+  using test::move_only;
+  using test::tracked;
+  using test::unassignable;
+  fuzz::script in{data, size};
+  switch (in.below(9)) {
+  case 0: play<mailbox<tracked>>(in); break;
+  case 1: play<mailbox<tracked, spsc_queue<tracked>>>(in); break;
+  case 2: play<mailbox<tracked, mpmc_queue<tracked, 3>, wait_policy::spin>>(in, 3); break;
+  case 3: play<mailbox<tracked, spsc_queue<tracked, 4>, wait_policy::yield>>(in, 4); break;
+  case 4: play<mailbox<move_only, mpmc_queue<move_only>, wait_policy::yield>>(in); break;
+  case 5: play<mailbox<unassignable, spsc_queue<unassignable>, wait_policy::spin>>(in); break;
+  case 6: play<mailbox<aligned<64>, mpmc_queue<aligned<64>>>>(in); break;
+  case 7: play<mailbox<int>>(in); break;
+  default: play<mailbox<int, spsc_queue<int>>>(in); break;
+  }
+  return 0;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Fuzz target: one thread plays a script on a queue and on a std::deque. Every member of both queues
+// takes part, also while a handler of consume_all runs, with messages that fail, from positions just
+// before the last one. The messages keep a ledger: none is lost, copied in secret or destroyed twice.
+//
+// The first bytes choose the kind of queue and message, the capacity and the first position; the
+// steps are those of queue_game.hpp.
+
+#include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/spsc_queue.hpp>
+
+#include <fuzz/queue_game.hpp>
+#include <fuzz/script.hpp>
+#include <support/positions.hpp>
+#include <support/tracked.hpp>
+
+#include <cstddef> // size_t
+#include <cstdint> // uint8_t, uint64_t
+#include <memory>  // allocator
+
+namespace {
+
+using fuzz::expect;
+
+template <class Queue>
+void play(fuzz::script& in, std::size_t capacity) {
+  const std::uint64_t first = std::uint64_t{0} - in.below(40);
+  test::ledger book;
+  {
+    auto queue = mailroom::detail::test_access::starting_at<Queue>(capacity, first);
+    expect(queue.capacity() == capacity, "capacity");
+    fuzz::queue_game<Queue>{queue, first, in, book}.play();
+  }
+  expect(book.is_balanced(), "a message that outlived its queue");
+}
+
+template <template <class, std::size_t, class> class Queue, class T>
+void play_on_heap(fuzz::script& in) {
+  play<Queue<T, mailroom::dynamic_capacity, std::allocator<T>>>(in, 1 + in.below(9));
+}
+
+template <template <class, std::size_t, class> class Queue, std::size_t Capacity>
+void play_inside(fuzz::script& in) {
+  play<Queue<test::tracked, Capacity, std::allocator<test::tracked>>>(in, Capacity);
+}
+
+template <template <class, std::size_t, class> class Queue>
+void play_kind(fuzz::script& in) {
+  switch (in.below(10)) {
+  case 0: return play_on_heap<Queue, test::tracked>(in);
+  case 1: return play_on_heap<Queue, test::move_only>(in);
+  case 2: return play_on_heap<Queue, test::throwing_move>(in);
+  case 3: return play_on_heap<Queue, test::aligned<128>>(in);
+  case 4: return play_on_heap<Queue, test::copy_only>(in);
+  case 5: return play_on_heap<Queue, test::unassignable>(in);
+  case 6: return play_on_heap<Queue, int>(in);
+  case 7: return play_inside<Queue, 1>(in);
+  case 8: return play_inside<Queue, 3>(in);
+  default: return play_inside<Queue, 4>(in);
+  }
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fuzz::script in{data, size};
+  if (in.below(2) == 0) {
+    play_kind<mailroom::mpmc_queue>(in);
+  } else {
+    play_kind<mailroom::spsc_queue>(in);
+  }
+  return 0;
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#ifndef MAILROOM_TESTS_FUZZ_QUEUE_MODEL_HPP
+#define MAILROOM_TESTS_FUZZ_QUEUE_MODEL_HPP
+
+// What a queue should answer, by a std::deque; and what a script may do with which queue.
+
+#include <mailroom/core/concepts.hpp>
+#include <mailroom/core/status.hpp>
+
+#include <fuzz/messages.hpp>
+#include <fuzz/script.hpp>
+#include <support/tracked.hpp>
+
+#include <concepts> // same_as
+#include <cstddef>  // size_t
+#include <cstdint>  // uint64_t
+#include <deque>    // deque
+#include <span>     // span
+#include <utility>  // move
+
+namespace fuzz {
+
+using mailroom::queue_status;
+
+template <class Queue>
+concept has_seal = requires(Queue& queue) { queue.seal(); };
+template <class Queue>
+concept has_front = requires(Queue& queue) { queue.front(); };
+template <class Queue>
+concept has_pop = requires(Queue& queue) { queue.try_pop(); };
+template <class Queue>
+concept has_pop_into =
+    requires(Queue& queue, typename Queue::value_type& into) { queue.try_pop(into); };
+template <class Queue>
+concept has_push_move = requires(Queue& queue, typename Queue::value_type&& message) {
+  queue.try_push(std::move(message));
+};
+template <class Queue>
+concept has_move_range = requires(Queue& queue, std::span<typename Queue::value_type> messages) {
+  queue.try_move_range(messages);
+};
+
+/// Is a message moved into this queue, and can one see it? Where the move may fail, mpmc_queue
+/// takes a copy.
+template <class Queue, class T = typename Queue::value_type>
+constexpr bool shows_move = is_counted<T> && !std::same_as<T, test::copy_only> &&
+                            (has_front<Queue> || mailroom::nothrow_message<T>);
+
+class queue_model {
+public:
+  /// `cells` says that a message leaves its slot before it is handed over.
+  queue_model(std::size_t capacity, bool cells) : capacity_{capacity}, cells_{cells} {}
+
+  std::size_t size() const noexcept { return inside_.size(); }
+  bool is_empty() const noexcept { return inside_.empty(); }
+  bool is_sealed() const noexcept { return sealed_; }
+  std::uint64_t pushed() const noexcept { return pushed_; }
+  std::uint64_t popped() const noexcept { return popped_; }
+  int front() const { return inside_.front(); }
+
+  /// Slots whose messages are gone, and which consume_all gives back when it is over.
+  std::size_t held() const noexcept { return held_; }
+  void hold_slot() noexcept { held_ += cells_ ? 0 : 1; }
+  void free_slots() noexcept { held_ = 0; }
+
+  std::size_t room() const { return sealed_ ? 0 : capacity_ - inside_.size() - held_; }
+  queue_status push_answer() const {
+    if (sealed_) return queue_status::closed;
+    return room() == 0 ? queue_status::full : queue_status::success;
+  }
+  queue_status pop_answer() const {
+    if (sealed_) return queue_status::closed;
+    return inside_.empty() ? queue_status::empty : queue_status::success;
+  }
+
+  void put(int value) {
+    inside_.push_back(value);
+    ++pushed_;
+  }
+  void expect_front(int value) {
+    expect(!inside_.empty() && inside_.front() == value, "the order");
+    inside_.pop_front();
+    ++popped_;
+  }
+  /// A message could not be handed over.
+  void lose_front() {
+    expect(!inside_.empty(), "a throw with nothing to hand over");
+    if (cells_) expect_front(inside_.front());
+  }
+  bool seal() noexcept { return sealed_ = sealed_ || inside_.empty(); }
+
+private:
+  const std::size_t capacity_;
+  const bool cells_;
+  std::deque<int> inside_;
+  std::uint64_t pushed_ = 0;
+  std::uint64_t popped_ = 0;
+  std::size_t held_ = 0;
+  bool sealed_ = false;
+};
+
+} // namespace fuzz
+
+#endif // MAILROOM_TESTS_FUZZ_QUEUE_MODEL_HPP
