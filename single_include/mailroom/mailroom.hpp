@@ -2567,14 +2567,14 @@ queue_status event_count<Wait>::sleep(const Deadline& deadline, const S& token, 
 //   (I1)  watched_end: only the producer writes pushing
 //   (I2)  watched_end: once closed, with no push in progress and nothing in the queue, it stays so;
 //         whoever finds that out notes it in over, for a producer that goes on trying sets pushing
-//         again and again
+//         again and again. The note says no more than that, so it orders nothing: who reads it has
+//         seen the closed flag
 //
 // Memory order
 //   (C)   close: what happened before close() -> whoever sees the flag.
 //   (D)   Dekker: the producer sets pushing, then a seq_cst fence, then it looks at closed <-> the
 //         pop sees closed, then a seq_cst fence, then it looks at pushing. One sees the other.
 //   (P)   push ended: the message in the queue -> the pop that sees pushing cleared.
-//   (E)   end: what whoever found the end had seen -> whoever is told of it.
 
 #include <concepts>    // same_as
 #include <cstdint>     // uint32_t
@@ -2636,18 +2636,18 @@ public:
 
   /// Progress  wait-free; answers busy while a push is in progress
   result last_pop(Queue& queue) noexcept {
-    if (over_.load(memory_order::acquire) != 0) return unexpected{queue_status::closed}; // (E)
+    if (over_.load(memory_order::relaxed) != 0) return unexpected{queue_status::closed}; // (I2)
     if (is_pushing()) return unexpected{queue_status::busy};
     result last = queue.try_pop();
     if (last || last.error() != queue_status::empty) return last;
-    over_.store(1, memory_order::release); // (E)
+    over_.store(1, memory_order::relaxed); // (I2)
     return unexpected{queue_status::closed};
   }
 
   bool is_over(const Queue& queue) noexcept {
-    if (over_.load(memory_order::acquire) != 0) return true; // (E)
+    if (over_.load(memory_order::relaxed) != 0) return true; // (I2)
     if (is_pushing() || queue.size_approx() != 0) return false;
-    over_.store(1, memory_order::release); // (E)
+    over_.store(1, memory_order::relaxed); // (I2)
     return true;
   }
 
@@ -3486,12 +3486,15 @@ inline bool topic_filter::matches(std::string_view topic) const noexcept {
 //   (D)   Dekker: a reader counts itself and then loads the pointer, the writer replaces the
 //         pointer and then reads the counters; all four are seq_cst. A reader that saw the old
 //         pointer is seen in its counter, whichever phase it read.
-//   (L)   left: the reference counted by a reader -> the writer that sees it gone.
+//   (L)   left: the reference counted by a reader -> the writer that sees it gone. Argued: the
+//         model checker never lets a reader be seen to leave before it has counted its reference,
+//         but the two are relaxed steps on different words, and a machine may let them pass.
 //   (N)   new: what the writer put into the object -> the reader that loads its pointer.
 //
 // Invariants
 //   (I1)  any phase will do for a reader; the writer looks at both counters
 //   (I2)  only one writer at a time changes the phase and the pointer
+//   (I3)  who compares the pointer holds the object that it hopes for, and has seen all of it
 //
 // Sources: McKenney et al., sleepable read-copy update (the two counters and the phase).
 
@@ -3554,7 +3557,7 @@ public:
   /// Caller    anyone
   /// Progress  wait-free: one load
   bool is_current(const ref<T>& held) const noexcept {
-    return current_.load(memory_order::acquire) == held.get(); // (N)
+    return current_.load(memory_order::relaxed) == held.get(); // (I3)
   }
 
   /// The current object.
@@ -3701,6 +3704,8 @@ private:
 //         calling thread itself is in, and none will
 //   (I2)  a handler that throws costs the message that it was given, and no other
 //   (I3)  a counter for statistics orders nothing
+//   (I4)  how many wait inside is only a number: who is counted does nothing meanwhile
+//   (I5)  whoever wants to destroy the handler has seen that nobody runs it; one of them does
 //
 // Memory order
 //   (D)   Dekker: whoever runs a handler counts itself and then looks at cancelled; cancel() sets
@@ -3879,18 +3884,19 @@ private:
       idle_.notify_all();
     }
     (void)idle_.await(no_deadline{}, never_stop{}, [this, own]() noexcept {
-      const std::size_t allowed = own == 0 ? 0 : waiting_inside_.load(memory_order::seq_cst); // (D)
+      const std::size_t allowed =
+          own == 0 ? 0 : waiting_inside_.load(memory_order::relaxed);    // (I4)
       const bool done = running_.load(memory_order::seq_cst) <= allowed; // (D) (L)
       return done ? queue_status::success : queue_status::empty;
     });
-    if (own != 0) waiting_inside_.fetch_sub(own, memory_order::seq_cst); // (D)
+    if (own != 0) waiting_inside_.fetch_sub(own, memory_order::relaxed); // (I4)
     return own == 0;
   }
 
   /// Whoever has seen, after the cancellation, that no handler runs destroys it: it may own what
   /// keeps the subscriber alive. Who comes in later sees the cancellation and does not touch it.
   void drop_handler_once() noexcept {
-    if (dropped_.exchange(1, memory_order::acq_rel) == 0) drop_handler(); // (L)
+    if (dropped_.exchange(1, memory_order::relaxed) == 0) drop_handler(); // (I5)
   }
 
   std::size_t own_frames() const noexcept {

@@ -151,6 +151,24 @@ void add_waits(std::vector<known_program>& all) {
   all.push_back({"a sleeper that nobody wakes", "deadlock", {}, sleep_until_flag(false, false)});
   all.push_back(
       {"a sleeper that was woken before it slept", "deadlock", {}, sleep_until_flag(true, true)});
+  for (const bool own : {true, false}) {
+    all.push_back({own ? "who is woken sees the word as it was then"
+                       : "who is woken need not see another word as it was then",
+                   own ? nullptr : "the other",
+                   {},
+                   [own] {
+                     futex bed, other;
+                     run({[&] {
+                            if (!futex_wait(bed, 0, 1000)) return;
+                            require((own ? bed : other).word.load(relaxed) == 1, "the other");
+                          },
+                          [&] {
+                            other.word.store(1, relaxed);
+                            bed.word.store(1, relaxed);
+                            futex_wake_one(bed);
+                          }});
+                   }});
+  }
   all.push_back({"a sleeper with a deadline", nullptr, {}, [] {
                    futex word;
                    run({[&] {
@@ -191,7 +209,7 @@ void add_waits(std::vector<known_program>& all) {
   all.push_back({"a loop that does not end", "no end", {.longest = 200}, [] {
                    atomic<unsigned> flag;
                    run({[&] {
-                          for (unsigned i = 0; flag.load(relaxed) != 2; ++i) flag.store(1, relaxed);
+                          while (flag.load(relaxed) != 2) flag.store(1, relaxed);
                         },
                         [] {}});
                  }});

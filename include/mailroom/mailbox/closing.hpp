@@ -17,14 +17,14 @@
 //   (I1)  watched_end: only the producer writes pushing
 //   (I2)  watched_end: once closed, with no push in progress and nothing in the queue, it stays so;
 //         whoever finds that out notes it in over, for a producer that goes on trying sets pushing
-//         again and again
+//         again and again. The note says no more than that, so it orders nothing: who reads it has
+//         seen the closed flag
 //
 // Memory order
 //   (C)   close: what happened before close() -> whoever sees the flag.
 //   (D)   Dekker: the producer sets pushing, then a seq_cst fence, then it looks at closed <-> the
 //         pop sees closed, then a seq_cst fence, then it looks at pushing. One sees the other.
 //   (P)   push ended: the message in the queue -> the pop that sees pushing cleared.
-//   (E)   end: what whoever found the end had seen -> whoever is told of it.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
@@ -91,18 +91,18 @@ public:
 
   /// Progress  wait-free; answers busy while a push is in progress
   result last_pop(Queue& queue) noexcept {
-    if (over_.load(memory_order::acquire) != 0) return unexpected{queue_status::closed}; // (E)
+    if (over_.load(memory_order::relaxed) != 0) return unexpected{queue_status::closed}; // (I2)
     if (is_pushing()) return unexpected{queue_status::busy};
     result last = queue.try_pop();
     if (last || last.error() != queue_status::empty) return last;
-    over_.store(1, memory_order::release); // (E)
+    over_.store(1, memory_order::relaxed); // (I2)
     return unexpected{queue_status::closed};
   }
 
   bool is_over(const Queue& queue) noexcept {
-    if (over_.load(memory_order::acquire) != 0) return true; // (E)
+    if (over_.load(memory_order::relaxed) != 0) return true; // (I2)
     if (is_pushing() || queue.size_approx() != 0) return false;
-    over_.store(1, memory_order::release); // (E)
+    over_.store(1, memory_order::relaxed); // (I2)
     return true;
   }
 

@@ -20,12 +20,15 @@
 //   (D)   Dekker: a reader counts itself and then loads the pointer, the writer replaces the
 //         pointer and then reads the counters; all four are seq_cst. A reader that saw the old
 //         pointer is seen in its counter, whichever phase it read.
-//   (L)   left: the reference counted by a reader -> the writer that sees it gone.
+//   (L)   left: the reference counted by a reader -> the writer that sees it gone. Argued: the
+//         model checker never lets a reader be seen to leave before it has counted its reference,
+//         but the two are relaxed steps on different words, and a machine may let them pass.
 //   (N)   new: what the writer put into the object -> the reader that loads its pointer.
 //
 // Invariants
 //   (I1)  any phase will do for a reader; the writer looks at both counters
 //   (I2)  only one writer at a time changes the phase and the pointer
+//   (I3)  who compares the pointer holds the object that it hopes for, and has seen all of it
 //
 // Sources: McKenney et al., sleepable read-copy update (the two counters and the phase).
 
@@ -92,7 +95,7 @@ public:
   /// Caller    anyone
   /// Progress  wait-free: one load
   bool is_current(const ref<T>& held) const noexcept {
-    return current_.load(memory_order::acquire) == held.get(); // (N)
+    return current_.load(memory_order::relaxed) == held.get(); // (I3)
   }
 
   /// The current object.

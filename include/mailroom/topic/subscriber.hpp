@@ -15,6 +15,8 @@
 //         calling thread itself is in, and none will
 //   (I2)  a handler that throws costs the message that it was given, and no other
 //   (I3)  a counter for statistics orders nothing
+//   (I4)  how many wait inside is only a number: who is counted does nothing meanwhile
+//   (I5)  whoever wants to destroy the handler has seen that nobody runs it; one of them does
 //
 // Memory order
 //   (D)   Dekker: whoever runs a handler counts itself and then looks at cancelled; cancel() sets
@@ -204,18 +206,19 @@ private:
       idle_.notify_all();
     }
     (void)idle_.await(no_deadline{}, never_stop{}, [this, own]() noexcept {
-      const std::size_t allowed = own == 0 ? 0 : waiting_inside_.load(memory_order::seq_cst); // (D)
+      const std::size_t allowed =
+          own == 0 ? 0 : waiting_inside_.load(memory_order::relaxed);    // (I4)
       const bool done = running_.load(memory_order::seq_cst) <= allowed; // (D) (L)
       return done ? queue_status::success : queue_status::empty;
     });
-    if (own != 0) waiting_inside_.fetch_sub(own, memory_order::seq_cst); // (D)
+    if (own != 0) waiting_inside_.fetch_sub(own, memory_order::relaxed); // (I4)
     return own == 0;
   }
 
   /// Whoever has seen, after the cancellation, that no handler runs destroys it: it may own what
   /// keeps the subscriber alive. Who comes in later sees the cancellation and does not touch it.
   void drop_handler_once() noexcept {
-    if (dropped_.exchange(1, memory_order::acq_rel) == 0) drop_handler(); // (L)
+    if (dropped_.exchange(1, memory_order::relaxed) == 0) drop_handler(); // (I5)
   }
 
   std::size_t own_frames() const noexcept {

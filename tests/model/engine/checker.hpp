@@ -36,6 +36,7 @@ struct options {
   std::uint64_t random_seed = 0; ///< not 0: random executions instead of all
   std::uint64_t most_executions = ~std::uint64_t{0};
   double most_seconds = 1e9;
+  bool accesses_are_weak = false; ///< takes seq_cst accesses for acquire and release: see README
   defect broken = defect::none;
 };
 
@@ -89,10 +90,14 @@ std::size_t this_thread() noexcept;
 
 /// A moment of a thread. One is before another if it happens before it.
 struct moment {
+  std::uint32_t phase; // before run(), in it, after it
   std::size_t thread;
   std::uint16_t step;
   view known;
-  bool is_before(const moment& later) const noexcept { return later.known.clock[thread] >= step; }
+  bool is_before(const moment& later) const noexcept {
+    if (phase != later.phase) return phase < later.phase;
+    return later.known.clock[thread] >= step;
+  }
 };
 moment this_moment();
 

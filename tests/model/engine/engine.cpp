@@ -101,9 +101,6 @@ unsigned any(unsigned count) { return executor::get().any(count, 5); }
 void await_change(std::source_location where) { executor::get().await(where); }
 std::size_t this_thread() noexcept { return executor::get().current(); }
 
-moment this_moment() {
-  executor& all = executor::get();
-  return {all.current(), all.knowledge().clock[all.current()], all.knowledge()};
-}
+moment this_moment() { return executor::get().this_moment(); }
 
 } // namespace model

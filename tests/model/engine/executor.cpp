@@ -86,6 +86,7 @@ void executor::execute(const program& body) {
   asleep_ = 0;
   signature_ = 0;
   lines_.clear();
+  for (void** each : own_pointers_) *each = nullptr;
   search_.begin_execution();
   heap::reset();
   start(0, body);
@@ -135,7 +136,7 @@ void executor::entry() {
 }
 
 void executor::end_execution() {
-  if (heap::live() != 0) fail("a leak: something was not given back");
+  if (options_.parked < 0 && heap::live() != 0) fail("a leak: something was not given back");
   leave_for_host();
 }
 
@@ -397,6 +398,11 @@ unsigned executor::any(unsigned count, std::uint64_t why) {
   return chosen;
 }
 
+moment executor::this_moment() {
+  tick();
+  return {phase_, current_, knowledge().clock[current_], knowledge()};
+}
+
 // ---- What every access does
 
 /// The location of a word in this execution. It gets one when its first thread comes by.
@@ -462,9 +468,11 @@ void executor::keep(void** variable) noexcept { own_pointers_.push_back(variable
 
 order executor::effective(order written, role what, const code_place& at) {
   if (lists_sites_) note_site(written, what, at);
-  return mutation_.where.line != 0 && !mutation_.is_removed && is_mutated(what, at)
-             ? mutation_.weaker
-             : written;
+  const bool weaker = mutation_.where.line != 0 && !mutation_.is_removed && is_mutated(what, at);
+  const order how = weaker ? mutation_.weaker : written;
+  if (how != order::seq_cst || !options_.accesses_are_weak || what == role::fence) return how;
+  if (what == role::store) return order::release;
+  return what == role::rmw ? order::acq_rel : order::acquire;
 }
 
 bool executor::is_mutated(role what, const code_place& at) const noexcept {
@@ -605,7 +613,10 @@ bool executor::futex_wait(word& on, std::uint64_t expected, bool timed, const co
 
 /// Returns   false if the thread got up because of the deadline
 bool executor::wake_up(location& bed, bool timed) {
-  if (me().is_woken) return true;
+  if (me().is_woken) {
+    memory_.pass_kernel(me().state, me().next.location);
+    return true;
+  }
   std::erase(bed.sleepers, static_cast<std::uint8_t>(current_));
   const bool may_be_late = timed && options_.broken != defect::timeout_never_comes;
   const bool is_late = may_be_late && (spurious_left_ == 0 || any(2, 2) == 0);

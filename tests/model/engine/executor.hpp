@@ -37,6 +37,7 @@ public:
   void run(std::initializer_list<program> threads);
   [[noreturn]] void fail(const char* what);
   unsigned any(unsigned count, std::uint64_t why);
+  moment this_moment();
 
   // ---- Words
   void begin_life(word& made) noexcept;

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "fiber.hpp"
 
-#include <cstdint>  // uintptr_t
-#include <cstdlib>  // abort
-#include <cstring>  // memcpy
-#include <cxxabi.h> // __cxa_get_globals
+#include <cstdint> // uintptr_t
+#include <cstdlib> // abort
+#include <cstring> // memcpy
+
+// A pointer to what is being handled and a count of what is on its way, one pair for each thread.
+// Both libraries of the Itanium ABI have it; only one of them declares it.
+namespace __cxxabiv1 { // NOLINT(bugprone-reserved-identifier)
+struct __cxa_eh_globals;
+extern "C" __cxa_eh_globals* __cxa_get_globals() noexcept;
+} // namespace __cxxabiv1
 
 #if defined(__x86_64__)
 // Saves what a call must keep, exchanges the stack pointers, and restores from the other stack.
@@ -57,8 +63,7 @@ void fiber::restart(void (*entry)()) {
 }
 
 void fiber::change(fiber& from, fiber& to) {
-  // The Itanium ABI: a pointer to what is caught and a count of what is not, one pair a thread.
-  auto* const globals = abi::__cxa_get_globals();
+  auto* const globals = __cxxabiv1::__cxa_get_globals();
   std::memcpy(&from.exceptions_, static_cast<void*>(globals), sizeof from.exceptions_);
   std::memcpy(static_cast<void*>(globals), &to.exceptions_, sizeof to.exceptions_);
 #if defined(__x86_64__)

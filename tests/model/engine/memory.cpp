@@ -227,8 +227,9 @@ std::uint32_t memory::see_news(thread_state& thread) {
   return locations_[chosen].name;
 }
 
-/// Nothing is promised of the kernel but that waiting and waking on one word exclude each other: who
-/// comes later sees of that word what the earlier one had seen, and of others nothing.
+/// The kernel promises that the futex operations of one word come one after the other, the return
+/// of a wait that was woken among them: each sees of that word what the earlier ones had seen, and
+/// of other words nothing.
 std::uint64_t memory::read_in_kernel(thread_state& thread, int id) {
   pass_kernel(thread, id);
   const std::uint64_t value = load(thread, id, order::relaxed).value;

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+// Thread 1 may stand still for ever, at any of its steps. All others must come to their end, and
+// what they are promised must hold.
+#include "scenario.hpp"
+
+#include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/spsc_queue.hpp>
+#include <mailroom/topic/dispatcher.hpp>
+
+#include <array>      // array
+#include <functional> // function
+#include <string>     // string
+
+namespace scenario {
+namespace {
+
+using mailroom::queue_status;
+using model::require;
+using model::run;
+using mpmc = mailroom::mpmc_queue<unsigned>;
+using spsc = mailroom::spsc_queue<unsigned>;
+template <class Queue>
+using box_of = mailroom::mailbox<unsigned, Queue>;
+using hub_of_numbers = mailroom::dispatcher<unsigned>;
+
+struct sink {
+  using difference_type = std::ptrdiff_t;
+  sink& operator*() noexcept { return *this; }
+  sink& operator++() noexcept { return *this; }
+  sink operator++(int) noexcept { return *this; }
+  sink& operator=(unsigned) noexcept { return *this; }
+};
+
+/// What the victim is in the middle of.
+template <class Queue>
+using victim = std::function<void(Queue&)>;
+
+/// Never freed: a thread that stands still for ever stands on it.
+template <class Object, class... Args>
+Object& immortal(Args&&... args) {
+  return *new Object(std::forward<Args>(args)...);
+}
+
+/// Somebody else fills and empties the queue meanwhile.
+model::program beside_mpmc(victim<mpmc> does, std::size_t capacity, unsigned inside,
+                           unsigned passed = 0) {
+  return [=] {
+    auto& queue = immortal<mpmc>(capacity);
+    for (unsigned i = 0; i != passed; ++i) {
+      require(queue.try_push(i) == queue_status::success && queue.try_pop(), "there is room");
+    }
+    for (unsigned i = 0; i != inside; ++i)
+      require(queue.try_push(i) == queue_status::success, "there is room");
+    run({[&] { does(queue); },
+         [&] {
+           for (unsigned round = 0; round != 2; ++round) {
+             (void)queue.try_push(10U);
+             (void)queue.try_pop();
+           }
+         }});
+  };
+}
+
+model::program beside_spsc(victim<spsc> does, bool victim_produces, unsigned inside) {
+  return [=] {
+    auto& queue = immortal<spsc>(std::size_t{2});
+    for (unsigned i = 0; i != inside; ++i)
+      require(queue.try_push(i) == queue_status::success, "there is room");
+    run({[&] { does(queue); },
+         [&] {
+           unsigned done = 0;
+           for (unsigned i = 0; i != 2; ++i) {
+             if (victim_produces) {
+               done += queue.try_pop().has_value() ? 1U : 0U;
+             } else {
+               done += queue.try_push(10U) == queue_status::success ? 1U : 0U;
+             }
+           }
+           require(done >= (victim_produces ? inside : 2 - inside), "what was there is not found");
+         }});
+  };
+}
+
+/// Calls that do not wait end, whatever the victim is doing to the mailbox.
+template <class Box>
+model::program beside_mailbox(std::function<void(Box&)> does, bool others_produce) {
+  return [=] {
+    auto& box = immortal<Box>(std::size_t{2});
+    require(box.push(1U), "there is room");
+    run({[&] { does(box); },
+         [&] {
+           if (others_produce) {
+             (void)box.try_push(2U);
+             (void)box.try_push(3U);
+           } else {
+             (void)box.try_pop();
+             (void)box.try_pop();
+           }
+           (void)box.is_closed();
+           box.close();
+         }});
+  };
+}
+
+/// A publisher reaches its subscribers, whatever the victim is doing to the dispatcher.
+using meddler = std::function<void(hub_of_numbers&, mailroom::subscription<unsigned>&)>;
+model::program beside_publish(meddler does, bool by_name) {
+  return [=] {
+    auto& hub = immortal<hub_of_numbers>();
+    auto& handle = immortal<mailroom::topic<unsigned>>(hub.topic("a"));
+    auto& other = immortal<mailroom::subscription<unsigned>>(hub.subscribe("a", {.capacity = 4}));
+    auto& mine = immortal<mailroom::subscription<unsigned>>(hub.subscribe("a", {.capacity = 4}));
+    run({[&] { does(hub, other); },
+         [&] {
+           const auto sent = by_name ? hub.publish("a", 1) : handle.publish(1);
+           require(sent.delivered >= 1, "a subscriber is not reached");
+           require(mine.try_pop().has_value(), "it has come");
+         }});
+  };
+}
+
+} // namespace
+
+void add_parked(std::vector<scenario>& all) {
+  const auto add = [&](const std::string& what, model::program body, depth when = depth::quick) {
+    all.push_back({"stands still: " + what, std::move(body), {.parked = 1}, when});
+  };
+  const std::array<unsigned, 2> two{1, 2};
+  const auto push = [](auto& queue) { (void)queue.try_push(1U); };
+  const auto push_two = [two](auto& queue) { (void)queue.try_push_range(two.begin(), two.end()); };
+  const auto pop = [](auto& queue) { (void)queue.try_pop(); };
+  const auto pop_two = [](auto& queue) { (void)queue.try_pop_n(sink{}, 2); };
+  const auto consume = [](auto& queue) { (void)queue.consume_all([](unsigned&&) {}); };
+
+  add("mpmc_queue try_push", beside_mpmc(push, 2, 0));
+  add("mpmc_queue try_push, 1 place", beside_mpmc(push, 1, 0));
+  add("mpmc_queue try_push, 3 places of 4", beside_mpmc(push, 3, 2));
+  add("mpmc_queue try_push, hints move", beside_mpmc(push, 1, 0, 7));
+  add("mpmc_queue try_pop, hints move", beside_mpmc(pop, 2, 1, 7));
+  add("mpmc_queue try_push_range", beside_mpmc(push_two, 2, 0));
+  add("mpmc_queue try_pop", beside_mpmc(pop, 2, 1));
+  add("mpmc_queue try_pop, full", beside_mpmc(pop, 2, 2));
+  add("mpmc_queue try_pop_n", beside_mpmc(pop_two, 2, 2));
+  add("mpmc_queue consume_all", beside_mpmc(consume, 2, 2));
+  add("mpmc_queue size_approx", beside_mpmc([](mpmc& queue) { (void)queue.size_approx(); }, 2, 1));
+  add("spsc_queue try_push", beside_spsc(push, true, 1));
+  add("spsc_queue try_push_range", beside_spsc(push_two, true, 1));
+  add("spsc_queue try_pop", beside_spsc(pop, false, 1));
+  add("spsc_queue try_pop_n", beside_spsc(pop_two, false, 2));
+  add("spsc_queue consume_all", beside_spsc(consume, false, 1));
+  add("mailbox over mpmc_queue try_push", beside_mailbox<box_of<mpmc>>(push, true));
+  add("mailbox over mpmc_queue try_push, others pop", beside_mailbox<box_of<mpmc>>(push, false));
+  add("mailbox over mpmc_queue try_pop", beside_mailbox<box_of<mpmc>>(pop, true));
+  add("mailbox over mpmc_queue close",
+      beside_mailbox<box_of<mpmc>>([](auto& box) { box.close(); }, true));
+  add("mailbox over spsc_queue try_push", beside_mailbox<box_of<spsc>>(push, false));
+  add("mailbox over spsc_queue try_pop", beside_mailbox<box_of<spsc>>(pop, true));
+  const meddler publishes = [](hub_of_numbers& hub, auto&) { (void)hub.publish("a", 7); };
+  const meddler subscribes = [](hub_of_numbers& hub, auto& other) {
+    other = hub.on("a", [](const unsigned&) {});
+  };
+  const meddler cancels = [](hub_of_numbers&, auto& other) { other.cancel(); };
+  for (const bool by_name : {false, true}) {
+    const std::string how = by_name ? ", others publish by name" : ", others publish by handle";
+    add("publish" + how, beside_publish(publishes, by_name));
+    add("subscribe" + how, beside_publish(subscribes, by_name), depth::deep);
+    add("cancel" + how, beside_publish(cancels, by_name));
+  }
+}
+
+} // namespace scenario
