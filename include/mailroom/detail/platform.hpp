@@ -272,6 +272,7 @@ inline constexpr std::size_t reader_stripes = 16;
 struct handler_frame {
   const void* owner;
   handler_frame* outer;
+  bool has_cancelled = false; // its own subscription
 };
 
 /// The innermost of them. Whoever sets it puts the former back, so nothing stays behind.

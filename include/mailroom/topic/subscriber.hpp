@@ -15,12 +15,15 @@
 //         calling thread itself is in, and none will
 //   (I2)  a handler that throws costs the message that it was given, and no other
 //   (I3)  a counter for statistics orders nothing
-//   (I4)  how many wait inside is only a number: who is counted does nothing meanwhile
+//   (I4)  a handler that has cancelled is excused until it leaves: others that cancel inside do not
+//         wait for it. It stops being excused before it stops running, and is looked at in the
+//         opposite order, so nobody is excused for another
 //   (I5)  whoever wants to destroy the handler has seen that nobody runs it; one of them does
 //
 // Memory order
 //   (D)   Dekker: whoever runs a handler counts itself and then looks at cancelled; cancel() sets
-//         cancelled and then looks at the count; all four are seq_cst. One sees the other.
+//         cancelled and then looks at the count; all four are seq_cst. One sees the other. And:
+//         whoever changes what others wait for does so by a seq_cst RMW, then looks for sleepers.
 //   (L)   left: what a handler did -> the cancel() that waited for it.
 
 #include <mailroom/detail/config.hpp>
@@ -191,6 +194,7 @@ private:
     running_handler& operator=(const running_handler&) = delete;
     ~running_handler() {
       innermost_handler = frame.outer;
+      if (frame.has_cancelled) of.excused_.fetch_sub(1, memory_order::relaxed); // (I4)
       const bool is_over = of.is_cancelled(); // before leaving, so that nobody comes in after us
       const bool is_last = of.running_.fetch_sub(1, memory_order::seq_cst) == 1; // (D) (L)
       of.idle_.notify_all();
@@ -200,33 +204,36 @@ private:
 
   /// Returns   whether nobody runs a handler now, not even this thread
   bool wait_for_handlers() noexcept {
-    const std::size_t own = own_frames();
-    if (own != 0) {
-      waiting_inside_.fetch_add(own, memory_order::seq_cst); // (D)
+    const bool is_inside = excuse_own_handlers();
+    (void)idle_.await(no_deadline{}, never_stop{}, [this, is_inside]() noexcept {
+      const std::size_t running = running_.load(memory_order::seq_cst);                 // (D) (L)
+      const std::size_t excused = is_inside ? excused_.load(memory_order::relaxed) : 0; // (I4)
+      return running <= excused ? queue_status::success : queue_status::empty;
+    });
+    return !is_inside;
+  }
+
+  /// Returns   whether this thread is in a handler of the subscriber
+  bool excuse_own_handlers() noexcept {
+    bool is_inside = false;
+    std::size_t added = 0;
+    for (auto* frame = innermost_handler; frame != nullptr; frame = frame->outer) {
+      if (frame->owner != this) continue;
+      is_inside = true;
+      added += frame->has_cancelled ? 0 : 1;
+      frame->has_cancelled = true;
+    }
+    if (added != 0) {
+      excused_.fetch_add(added, memory_order::seq_cst); // (D)
       idle_.notify_all();
     }
-    (void)idle_.await(no_deadline{}, never_stop{}, [this, own]() noexcept {
-      const std::size_t allowed =
-          own == 0 ? 0 : waiting_inside_.load(memory_order::relaxed);    // (I4)
-      const bool done = running_.load(memory_order::seq_cst) <= allowed; // (D) (L)
-      return done ? queue_status::success : queue_status::empty;
-    });
-    if (own != 0) waiting_inside_.fetch_sub(own, memory_order::relaxed); // (I4)
-    return own == 0;
+    return is_inside;
   }
 
   /// Whoever has seen, after the cancellation, that no handler runs destroys it: it may own what
   /// keeps the subscriber alive. Who comes in later sees the cancellation and does not touch it.
   void drop_handler_once() noexcept {
     if (dropped_.exchange(1, memory_order::relaxed) == 0) drop_handler(); // (I5)
-  }
-
-  std::size_t own_frames() const noexcept {
-    std::size_t count = 0;
-    for (auto* frame = innermost_handler; frame != nullptr; frame = frame->outer) {
-      count += frame->owner == this ? 1 : 0;
-    }
-    return count;
   }
 
   const topic_filter filter_;
@@ -236,7 +243,7 @@ private:
   atomic<std::uint32_t> cancelled_;
   atomic<std::uint32_t> dropped_;
   atomic<std::size_t> running_;
-  atomic<std::size_t> waiting_inside_; // of these, how many wait in cancel() themselves
+  atomic<std::size_t> excused_; // of these, how many have called cancel() themselves
   event_count<wait_policy::park> idle_;
 };
 

@@ -287,6 +287,32 @@ void two_handlers_cancel() {
   require(first.publish(3).matched == 0, "nobody is left");
 }
 
+struct nobody_else final : mailroom::detail::subscriber_list<unsigned> {
+  void remove(mailroom::detail::subscriber<unsigned>&) noexcept override {}
+};
+
+/// Neither of two handlers that cancel waits for the other to leave: here they leave together.
+void two_handlers_leave_together() {
+  using mailroom::detail::subscriber;
+  ref<subscriber<unsigned>> direct;
+  atomic<unsigned> through;
+  const auto leave = [&](const unsigned&) {
+    direct->cancel();
+    (void)through.fetch_add(1, relaxed);
+    while (through.load(relaxed) != 2) model::await_change();
+  };
+  direct = make_counted<mailroom::detail::direct_subscriber<unsigned, decltype(leave)>>(
+      mailroom::topic_filter{"a"}, make_counted<nobody_else>(), leave);
+  const auto publish = [&] {
+    mailroom::detail::envelope<unsigned> sent{1, 0, "a", 0};
+    std::size_t dropped = 0;
+    const auto answer = direct->offer(sent, mailroom::detail::transfer::copy,
+                                      mailroom::detail::patience::wait, dropped);
+    if (answer == mailroom::queue_status::closed) (void)through.fetch_add(1, relaxed);
+  };
+  run({publish, publish});
+}
+
 /// Behind close() no handler runs.
 void close_waits_for_a_handler() {
   hub_of_numbers hub;
@@ -369,6 +395,7 @@ void add_topic(std::vector<scenario>& all) {
   add("dispatcher: two cancel, one publishes", two_cancel(true), depth::deep);
   add("dispatcher: a handler cancels itself", handler_cancels_itself);
   add("dispatcher: two handlers cancel", two_handlers_cancel, depth::deep);
+  add("dispatcher: two handlers that cancel leave together", two_handlers_leave_together);
   add("dispatcher: close waits for a handler", close_waits_for_a_handler);
   add("dispatcher: close and cancel", close_and_cancel);
   add("dispatcher: close and subscribe", close_and_subscribe);

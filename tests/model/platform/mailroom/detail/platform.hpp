@@ -151,6 +151,7 @@ inline constexpr std::size_t reader_stripes = 1;
 struct handler_frame {
   const void* owner;
   handler_frame* outer;
+  bool has_cancelled = false; // its own subscription
 };
 inline handler_frame* innermost_handler = nullptr;
 inline const bool innermost_handler_is_kept = [] {
