@@ -4522,7 +4522,8 @@ public:
   /// Caller    anyone, also a handler of the subscription itself, even in several threads at once.
   ///           But handlers of two subscriptions that cancel each other's at the same time wait for
   ///           each other
-  /// Progress  blocking: waits for handlers in other threads, and for other subscribers' changes
+  /// Progress  blocking: waits for handlers in other threads until they have left, for other changes
+  ///           of subscriptions, and for publishers that are just picking up their list
   void cancel() noexcept {
     const auto kept = subscriber_; // a handler that is destroyed may own this subscription
     if (kept) kept->cancel();
@@ -4714,7 +4715,8 @@ public:
   /// Makes a handle for a name.
   ///
   /// Caller    anyone
-  /// Progress  blocking: takes the lock, unless the name was used before
+  /// Progress  blocking: takes the lock, which a change of subscriptions may hold, unless the name
+  ///           was used before
   /// Cost      a name is remembered as long as the dispatcher or anything of it lives
   /// Throws    std::invalid_argument for a name that the dialect does not allow; std::bad_alloc
   mailroom::topic<T> topic(std::string_view name) {
@@ -4724,7 +4726,8 @@ public:
   /// Subscribes with a mailbox. What is published after the return is received.
   ///
   /// Caller    anyone, also a handler
-  /// Progress  blocking: waits for other changes of subscriptions
+  /// Progress  blocking: waits for other changes of subscriptions, and for publishers that are just
+  ///           picking up their list
   /// Cost      O(names that the filter matches * subscriptions)
   /// Throws    std::invalid_argument for a filter that the dialect does not allow, or no capacity;
   ///           std::bad_alloc; nothing is subscribed then
@@ -4764,7 +4767,8 @@ public:
   /// run in other threads; a call that finds the dispatcher closed already does not.
   ///
   /// Caller    anyone, also a handler
-  /// Progress  blocking: waits for handlers
+  /// Progress  blocking: waits for handlers, for changes of subscriptions, and for publishers that
+  ///           are just picking up their list
   void close() noexcept { routing_->close(); }
 
 private:

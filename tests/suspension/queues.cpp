@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// The queues by themselves.
+#include "worlds.hpp"
+
+#include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/spsc_queue.hpp>
+
+#include <support/positions.hpp>
+
+namespace test {
+namespace {
+
+using spsc = mailroom::spsc_queue<int>;
+using mpmc = mailroom::mpmc_queue<int>;
+
+template <class Box>
+using deed = void (*)(world<Box>&);
+
+/// Who is there beside the victim of a world.
+template <class Box>
+using others = std::vector<company> (*)(const std::shared_ptr<world<Box>>&, const state&);
+
+template <class Box>
+finding examine_in_all_states(const std::string& name, const char* promised, deed<Box> victim,
+                              others<Box> companies, std::string (*fault)(world<Box>&)) {
+  std::vector<scenery> states;
+  for (const state& at : all_states()) {
+    states.push_back([=] {
+      const auto made = world_at<Box>(at);
+      return scene{[=] { victim(*made); }, companies(made, at), {}, [=] { return fault(*made); }};
+    });
+  }
+  return examine(name, promised, states);
+}
+
+// ---- One producer, one consumer
+
+std::string spsc_fault(world<spsc>& all) { return all.fault(); }
+
+bool is_a_size(const world<spsc>& all) { return all.box.size_approx() <= all.box.capacity(); }
+
+/// The consumer's operations. All that was there before must come out, whatever the producer is in
+/// the middle of; then each call must return.
+std::vector<company> consumers(const std::shared_ptr<world<spsc>>& all, const state& at) {
+  const auto all_of_it = [all, at](auto take) {
+    return part{[=, left = at.inside]() mutable {
+      const std::size_t taken = take(*all);
+      left -= std::min(left, taken);
+      return left == 0;
+    }};
+  };
+  return {{"try_pop", {}, {all_of_it([](auto& of) { return of.drain(); })}},
+          {"try_pop_n", {}, {all_of_it([](auto& of) { return of.pop_n(2); })}},
+          {"consume_all", {}, {all_of_it([](auto& of) { return of.consume_all(); })}},
+          {"size_approx", {}, {{[all] { return is_a_size(*all); }}}}};
+}
+
+/// The producer's: all the room that was there before must be had.
+std::vector<company> producers(const std::shared_ptr<world<spsc>>& all, const state& at) {
+  const auto all_room = [all, at](auto put) {
+    return part{[=, left = at.capacity - at.inside]() mutable {
+      const std::size_t done = put(*all);
+      left -= std::min(left, done);
+      return left == 0;
+    }};
+  };
+  return {{"try_push", {}, {all_room([](auto& of) { return of.fill(); })}},
+          {"try_push_range", {}, {all_room([](auto& of) { return of.push_range(2); })}},
+          {"size_approx", {}, {{[all] { return is_a_size(*all); }}}}};
+}
+
+std::vector<company> both_sides(const std::shared_ptr<world<spsc>>& all, const state& at) {
+  const auto carry = [all, at] {
+    (void)all->fill();
+    return all->drain() == at.capacity;
+  };
+  return {{"push and pop", {}, {{carry}}}};
+}
+
+void show_and_drop(world<spsc>& all) {
+  if (const int* const first = all.box.front(); first != nullptr) {
+    all.book.out(*first);
+    all.box.pop_front();
+  }
+}
+
+// ---- Many of both
+
+std::string mpmc_fault(world<mpmc>& all) {
+  const std::string found = all.fault();
+  if (!found.empty()) return found;
+  return test_access::each_cell_is_in_one_place(all.box) ? "" : "a cell is lost, or in two places";
+}
+
+/// Fills it to the brim and empties it to the ground: exactly its capacity must come out, whatever
+/// the victim is in the middle of. Once it is sealed every call must say so.
+template <class Fill, class Drain>
+part carry(const std::shared_ptr<world<mpmc>>& all, Fill fill, Drain drain) {
+  return {[=] {
+    (void)fill(*all);
+    const std::size_t out = drain(*all);
+    return out == all->box.capacity() || all->pop() == queue_status::closed;
+  }};
+}
+
+/// Carries one message, and takes one away where there is no room.
+bool hand_over(world<mpmc>& all) {
+  queue_status status = all.push();
+  if (status == queue_status::full) (void)all.pop();
+  return status == queue_status::success || status == queue_status::closed;
+}
+
+bool empty_and_seal(world<mpmc>& all) {
+  (void)all.drain();
+  return all.box.seal() && all.push() == queue_status::closed;
+}
+
+std::vector<company> anybody(const std::shared_ptr<world<mpmc>>& all, const state&) {
+  const auto fill = [](auto& of) { return of.fill(); };
+  const auto drain = [](auto& of) { return of.drain(); };
+  const auto in_runs = [](auto& of) {
+    std::size_t count = 0;
+    while (const std::size_t some = of.push_range(2)) count += some;
+    return count;
+  };
+  const auto out_runs = [](auto& of) {
+    std::size_t count = 0;
+    while (const std::size_t some = of.pop_n(2)) count += some;
+    return count;
+  };
+  const auto consume = [](auto& of) { return of.consume_all(); };
+  const part other{[all] { return hand_over(*all); }};
+  return {{"try_push and try_pop", {}, {carry(all, fill, drain)}},
+          {"try_push_range and try_pop_n", {}, {carry(all, in_runs, out_runs)}},
+          {"consume_all", {}, {carry(all, fill, consume)}},
+          {"seal", {}, {{[all] { return empty_and_seal(*all); }}}},
+          {"size_approx", {}, {{[all] { return all->box.size_approx() <= all->box.capacity(); }}}},
+          {"two others", {}, {other, other}}};
+}
+
+} // namespace
+
+std::vector<finding> examine_spsc_queue() {
+  std::vector<finding> all;
+  const auto add = [&](const char* name, deed<spsc> victim, others<spsc> there) {
+    all.push_back(examine_in_all_states<spsc>("spsc_queue " + std::string{name}, "wait-free",
+                                              victim, there, spsc_fault));
+  };
+  add("try_push", [](auto& of) { (void)of.push(); }, consumers);
+  add("try_push_range", [](auto& of) { (void)of.push_range(3); }, consumers);
+  add("try_pop", [](auto& of) { (void)of.pop(); }, producers);
+  add("try_pop_n", [](auto& of) { (void)of.pop_n(2); }, producers);
+  add("consume_all", [](auto& of) { (void)of.consume_all(); }, producers);
+  add("front, pop_front", show_and_drop, producers);
+  add("size_approx", [](auto& of) { (void)of.box.size_approx(); }, both_sides);
+  return all;
+}
+
+std::vector<finding> examine_mpmc_queue() {
+  std::vector<finding> all;
+  const auto add = [&](const char* name, deed<mpmc> victim) {
+    all.push_back(examine_in_all_states<mpmc>("mpmc_queue " + std::string{name}, "lock-free",
+                                              victim, anybody, mpmc_fault));
+  };
+  add("try_push", [](auto& of) { (void)of.push(); });
+  add("try_push_range", [](auto& of) { (void)of.push_range(3); });
+  add("try_pop", [](auto& of) { (void)of.pop(); });
+  add("try_pop_n", [](auto& of) { (void)of.pop_n(2); });
+  add("consume_all", [](auto& of) { (void)of.consume_all(); });
+  add("seal", [](auto& of) { (void)of.box.seal(); });
+  add("size_approx", [](auto& of) { (void)of.box.size_approx(); });
+  return all;
+}
+
+} // namespace test

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// A thread that stands still for ever before a step of an operation, for every step of each, and
+// whom that stops. What is written down here is what the contracts of the operations say.
+#include "probe.hpp"
+
+#include <doctest/doctest.h>
+#include <support/threads.hpp>
+
+#include <map>    // map
+#include <string> // string
+#include <vector> // vector
+
+namespace {
+
+using test::finding;
+
+/// Who is stopped, and while the victim stands before which steps; by operation.
+using expected_stops = std::map<std::string, std::string>;
+
+/// The others finished, nothing was lost or doubled, and exactly those were stopped.
+void check(const std::vector<finding>& all, const expected_stops& stops) {
+  std::size_t met = 0;
+  for (const finding& one : all) {
+    CAPTURE(one.operation);
+    for (const std::string& fault : one.faults) FAIL_CHECK(fault);
+    CHECK(one.points > 1);
+    const auto expected = stops.find(one.operation);
+    if (expected == stops.end()) {
+      CHECK(test::stops_of(one) == "");
+      CHECK(one.survived == one.points);
+    } else {
+      ++met;
+      CHECK(test::stops_of(one) == expected->second);
+      CHECK(one.survived < one.points);
+    }
+  }
+  CHECK(met == stops.size());
+}
+
+/// One line for each of them, who is stopped in the same stretch.
+std::string each_of(const std::vector<std::string>& who, const std::vector<std::string>& where) {
+  std::string text;
+  for (const std::string& one : who) {
+    for (const std::string& at : where) text += one + ": " + at + "\n";
+  }
+  return text;
+}
+
+const std::chrono::seconds limit{280};
+
+} // namespace
+
+TEST_CASE("a queue with a lock stops the others while the lock is held") {
+  const test::watchdog dog{"locked queue", limit};
+  const auto all = test::examine_blocking_queues();
+  const std::string held = "others: blocking_queues.cpp unlock\n";
+  const std::string drawn = "others: blocking_queues.cpp store\n";
+  check(all, {{"locked queue try_push", held},
+              {"locked queue try_pop", held},
+              {"ticket ring try_push", drawn},
+              {"ticket ring try_pop", drawn}});
+}
+
+TEST_CASE("a ring of tickets stops the others at one of four steps") {
+  const test::watchdog dog{"ticket ring", limit};
+  for (const finding& one : test::examine_blocking_queues()) {
+    if (one.operation.find("ticket ring") == std::string::npos) continue;
+    CHECK(one.points == 4);
+    CHECK(one.survived == 3);
+  }
+}
+
+TEST_CASE("spsc_queue: wherever one side stands still, the other goes on") {
+  const test::watchdog dog{"spsc_queue", limit};
+  check(test::examine_spsc_queue(), {});
+}
+
+TEST_CASE(
+    "mpmc_queue: wherever a thread stands still, the others go on, up to the exact capacity") {
+  const test::watchdog dog{"mpmc_queue", limit};
+  check(test::examine_mpmc_queue(), {});
+}
+
+TEST_CASE("mailbox: only the end of one over spsc_queue waits, for a push that is in progress") {
+  const test::watchdog dog{"mailboxes", limit};
+  const std::string push = "a pop that waits for the end: closing.hpp fence .. closing.hpp store\n";
+  check(test::examine_mailboxes(), {{"mailbox over spsc_queue try_push", push},
+                                    {"mailbox over spsc_queue push, with room", push}});
+}
+
+TEST_CASE("mailbox: who sleeps is woken by the next one, wherever the first stands still") {
+  const test::watchdog dog{"sleepers", limit};
+  const std::string pop = "the pop that sleeps: ";
+  const std::string push = "the push that sleeps: ";
+  const std::string wake = " .. event_count.hpp wake\n";
+  const std::string busy = "the pop that sleeps, though another closes: "
+                           "closing.hpp fence .. spsc_queue.hpp store\n";
+  check(test::examine_sleepers(),
+        {{"mailbox push, a pop sleeps", pop + "closing.hpp load" + wake},
+         {"mailbox pop, a push sleeps", push + "exchange_ring.hpp load" + wake},
+         {"mailbox close, a pop sleeps", pop + "mailbox.hpp store" + wake},
+         {"mailbox close, a push sleeps", push + "mailbox.hpp store" + wake},
+         {"mailbox over spsc_queue push, a pop sleeps", pop + "closing.hpp store" + wake + busy},
+         {"mailbox over spsc_queue pop, a push sleeps", push + "spsc_queue.hpp load" + wake}});
+}
+
+TEST_CASE("publish stops no publish; a change waits while it takes the list, or runs a handler") {
+  const test::watchdog dog{"publishing", limit};
+  const std::string taking = each_of({"subscribe", "cancel of another", "cancel", "close"},
+                                     {"snapshot.hpp load .. snapshot.hpp fetch_sub"});
+  const std::string running =
+      each_of({"cancel", "close"}, {"subscriber.hpp load .. subscriber.hpp fetch_sub"});
+  check(test::examine_publishing(), {{"publish after a change", taking},
+                                     {"publish to a handler", running},
+                                     {"publish by a known name", taking},
+                                     {"interested", taking}});
+}
+
+TEST_CASE("a change of subscriptions stops other changes and new names, and no other publish") {
+  const test::watchdog dog{"subscribing", limit};
+  const std::vector<std::string> all{"publish by a new name", "subscribe", "cancel of another",
+                                     "cancel", "close"};
+  const std::string taken = "counted.hpp fetch_add .. routing.hpp unlock";
+  const std::string found = "name_table.hpp load .. routing.hpp unlock";
+  const std::string taking = "snapshot.hpp load .. snapshot.hpp fetch_sub";
+  check(test::examine_subscribing(),
+        {{"publish by a new name",
+          each_of({all[0]}, {found}) + each_of({all[1], all[2], all[3], all[4]}, {found, taking})},
+         {"subscribe", each_of(all, {taken})},
+         {"cancel", each_of(all, {found})},
+         {"dispatcher close", each_of(all, {taken, "routing.hpp unlock"})}});
+}
