@@ -2,20 +2,13 @@
 #include "memory.hpp"
 
 #include "engine.hpp"
+#include "text.hpp"
 
 #include <algorithm> // max, min
 #include <utility>   // move
 
 namespace model {
 namespace {
-
-std::uint64_t mix(std::uint64_t x) noexcept {
-  x ^= x >> 30;
-  x *= 0xBF58476D1CE4E5B9U;
-  x ^= x >> 27;
-  x *= 0x94D049BB133111EBU;
-  return x ^ (x >> 31);
-}
 
 /// A short list of the ways to go on, newest first.
 struct ways {
