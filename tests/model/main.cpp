@@ -57,20 +57,21 @@ bool parse(int count, char** words, command& into) {
   return true;
 }
 
-/// A scenario that takes longer than this has grown too large for its place.
+/// A quick scenario that takes longer has grown too large for its place; a deep one is cut.
 constexpr double quick_seconds = 60;
-constexpr double deep_seconds = 1200;
+constexpr double deep_seconds = 180;
 
 model::result check(const scenario::scenario& one) {
   auto how = one.how;
   how.most_seconds = one.when == depth::quick ? quick_seconds : deep_seconds;
   const model::result found = model::check(how, one.body);
+  const char* const cut = one.when == depth::quick ? "TAKES TOO LONG" : "holds so far, cut";
   std::printf("%-62s %10llu %10llu %7.2f s  %s\n", one.name.c_str(),
               static_cast<unsigned long long>(found.executions),
               static_cast<unsigned long long>(found.states), found.seconds,
               !found.ok        ? "FAILS"
               : found.complete ? "holds"
-                               : "TAKES TOO LONG");
+                               : cut);
   std::fflush(stdout);
   if (!found.ok) {
     std::printf("  %s\n  --replay '%s' '%s'\n", found.message.c_str(), one.name.c_str(),
@@ -81,18 +82,19 @@ model::result check(const scenario::scenario& one) {
 
 int check_all(const std::vector<scenario::scenario>& chosen) {
   std::printf("%-62s %10s %10s %9s\n", "scenario", "executions", "states", "time");
-  std::size_t held = 0;
+  std::size_t held = 0, failed = 0;
   unsigned long long executions = 0;
   double seconds = 0;
   for (const auto& each : chosen) {
     const model::result found = check(each);
     held += found.ok && found.complete ? 1 : 0;
+    failed += !found.ok || (!found.complete && each.when == depth::quick) ? 1 : 0;
     executions += found.executions;
     seconds += found.seconds;
   }
-  std::printf("model: %zu of %zu scenarios hold, %llu executions, %.1f s\n", held, chosen.size(),
-              executions, seconds);
-  return held == chosen.size() ? 0 : 1;
+  std::printf("model: %zu of %zu scenarios hold in every execution, %llu executions, %.1f s\n",
+              held, chosen.size(), executions, seconds);
+  return failed == 0 ? 0 : 1;
 }
 
 int replay(const std::vector<scenario::scenario>& all, const command& wanted) {
