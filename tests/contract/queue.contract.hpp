@@ -18,9 +18,12 @@
 #include <support/positions.hpp>
 #include <support/print.hpp>
 #include <support/seed.hpp>
+#include <support/threads.hpp>
 #include <support/tracked.hpp>
 
 #include <algorithm>       // max
+#include <atomic>          // atomic
+#include <chrono>          // milliseconds
 #include <cstddef>         // size_t, ptrdiff_t
 #include <cstdint>         // uint64_t
 #include <iterator>        // istream_iterator, back_inserter, make_move_iterator, default_sentinel
@@ -31,6 +34,8 @@
 #include <random>          // mt19937
 #include <sstream>         // istringstream
 #include <stdexcept>       // invalid_argument, length_error
+#include <string>          // string, to_string
+#include <thread>          // this_thread
 #include <type_traits>     // remove_cvref
 #include <utility>         // exchange, move
 #include <vector>          // vector
@@ -39,7 +44,8 @@ namespace contract {
 
 // ---- How many
 
-TEST_CASE_TEMPLATE_DEFINE("queue: the capacity is exactly what was asked for", Flavor, capacity) {
+TEST_CASE_TEMPLATE_DEFINE("queue: R-26: the capacity is exactly what was asked for", Flavor,
+                          capacity) {
   Flavor::template each_size<int>([](const auto& size) {
     auto queue = size.make();
     CHECK(queue.capacity() == size.capacity);
@@ -50,14 +56,14 @@ TEST_CASE_TEMPLATE_DEFINE("queue: the capacity is exactly what was asked for", F
   });
 }
 
-TEST_CASE_TEMPLATE_DEFINE("queue: full and empty are exact, lap after lap", Flavor, exact) {
+TEST_CASE_TEMPLATE_DEFINE("queue: R-02: full and empty are exact, lap after lap", Flavor, exact) {
   Flavor::template each_size<int>([](const auto& size) {
     auto queue = size.make();
     CHECK(is_exact(queue, size.capacity, size.capacity < 100 ? 40 : 4));
   });
 }
 
-TEST_CASE_TEMPLATE_DEFINE("queue: the positions may wrap", Flavor, wrap) {
+TEST_CASE_TEMPLATE_DEFINE("queue: R-22: the positions may wrap", Flavor, wrap) {
   Flavor::template each_size<int>([](const auto& size) {
     const std::uint64_t starts = 3 * size.capacity;
     const std::uint64_t step = std::max<std::uint64_t>(1, starts / 25);
@@ -87,7 +93,7 @@ TEST_CASE_TEMPLATE_DEFINE("queue: messages come out in the order they went in", 
   });
 }
 
-TEST_CASE_TEMPLATE_DEFINE("queue: at rest size_approx, pushed and popped are exact", Flavor,
+TEST_CASE_TEMPLATE_DEFINE("queue: R-03: at rest size_approx, pushed and popped are exact", Flavor,
                           sizes) {
   Flavor::template each_size<int>([](const auto& size) {
     auto queue = size.make();
@@ -106,6 +112,125 @@ TEST_CASE_TEMPLATE_DEFINE("queue: at rest size_approx, pushed and popped are exa
       CHECK(queue.pushed() == in);
       CHECK(queue.popped() == out);
     }
+  });
+}
+
+/// Whether one more pop, and one more push, do what the size lets expect.
+template <class Queue>
+bool size_tells_the_truth(Queue& queue, std::size_t expected) {
+  if (queue.size_approx() != expected || queue.pushed() - queue.popped() != expected) return false;
+  const bool popped = queue.try_pop().has_value();
+  if (popped != (expected != 0)) return false;
+  if (popped && queue.try_push(1) != queue_status::success) return false;
+  const bool pushed = queue.try_push(1) == queue_status::success;
+  if (pushed != (expected != queue.capacity())) return false;
+  return !pushed || queue.try_pop().has_value();
+}
+
+TEST_CASE_TEMPLATE_DEFINE("queue: R-03: there is something to pop exactly when the size says so",
+                          Flavor, size_and_pop) {
+  Flavor::template each_small_size<int>([](const auto& size) {
+    auto queue = size.make();
+    for (std::size_t round = 0; round != 70; ++round) { // beyond any block of 32 or 64
+      const std::size_t wanted = round * 5 % (size.capacity + 1);
+      while (queue.size_approx() < wanted) REQUIRE(queue.try_push(1) == queue_status::success);
+      while (queue.size_approx() > wanted) REQUIRE(queue.try_pop().has_value());
+      REQUIRE(size_tells_the_truth(queue, wanted));
+    }
+  });
+}
+
+TEST_CASE_TEMPLATE_DEFINE("queue: R-21: the positions may pass 2^31 and 2^32", Flavor, at_32_bits) {
+  Flavor::template each_small_size<int>([](const auto& size) {
+    for (const unsigned bits : {31U, 32U, 33U, 63U}) {
+      for (const std::uint64_t before : {std::uint64_t{0}, 2 * std::uint64_t{size.capacity} + 1}) {
+        INFO("starting ", before, " before 2^", bits);
+        auto queue = size.starting_at((std::uint64_t{1} << bits) - before);
+        CHECK(is_exact(queue, size.capacity, 6));
+        CHECK(queue.size_approx() == 0);
+      }
+    }
+  });
+}
+
+TEST_CASE_TEMPLATE_DEFINE("queue: R-24: the size is right while the counts that make it wrap",
+                          Flavor, wrapping_size) {
+  Flavor::template each_small_size<int>([](const auto& size) {
+    for (std::uint64_t before = 0; before != 2 * size.capacity + 2; ++before) {
+      INFO("starting ", before, " before the end");
+      auto queue = size.starting_at(std::uint64_t{0} - before);
+      std::size_t inside = 0;
+      for (std::size_t i = 0; i != 4 * size.capacity + 4; ++i) {
+        REQUIRE(size_tells_the_truth(queue, inside));
+        if (inside != size.capacity) {
+          REQUIRE(queue.try_push(1) == queue_status::success);
+          ++inside;
+        } else {
+          while (inside != i % 2) inside -= queue.try_pop().has_value() ? 1U : 0U;
+        }
+      }
+      CHECK(queue.pushed() < 40 * size.capacity + 40); // it did wrap
+    }
+  });
+}
+
+// ---- Two threads
+
+// A look at two counters goes wrong when its thread is interrupted between them, so there are more
+// threads than cores, and the ones that look never give way by themselves.
+TEST_CASE_TEMPLATE_DEFINE("queue: R-04: whoever looks sees a size from none to capacity()", Flavor,
+                          watched) {
+  Flavor::template each_small_size<int>([](const auto& size) {
+    auto queue = size.starting_at(test::last_position - 300); // wraps on the way
+    const test::watchdog guard{"queue: somebody looks at the size"};
+    std::atomic<bool> done{false};
+    std::atomic<bool> wrong{false};
+    const auto look = [&] {
+      while (!done.load()) {
+        if (queue.size_approx() > size.capacity) wrong.store(true);
+      }
+    };
+    test::run_together({look, look, look,
+                        [&] {
+                          while (!done.load()) (void)queue.try_push(1);
+                        },
+                        [&] {
+                          while (!done.load()) (void)queue.try_pop();
+                        },
+                        [&] {
+                          std::this_thread::sleep_for(std::chrono::milliseconds{40});
+                          done.store(true);
+                        }});
+    CHECK_FALSE(wrong.load());
+    CHECK(drain(queue).size() <= size.capacity);
+    CHECK(queue.size_approx() == 0);
+  });
+}
+
+// The thread sanitizer proves it: a slot that is given back too early is a race for its message.
+TEST_CASE_TEMPLATE_DEFINE("queue: R-10: one slot passes texts on, whole, as often as it is used",
+                          Flavor, one_slot) {
+  Flavor::template each_small_size<std::string>([](const auto& size) {
+    auto queue = size.make();
+    const test::watchdog guard{"queue: texts through few slots"};
+    const auto text = [](int number) { return std::string(50, 'x') + std::to_string(number); };
+    int whole = 0;
+    constexpr int count = 1000;
+    test::run_together({[&] {
+                          for (int i = 0; i != count;) {
+                            queue.try_push(text(i)) == queue_status::success
+                                ? void(++i)
+                                : std::this_thread::yield();
+                          }
+                        },
+                        [&] {
+                          for (int i = 0; i != count;) {
+                            const auto message = queue.try_pop();
+                            if (!message) std::this_thread::yield();
+                            if (message && *message == text(i++)) ++whole;
+                          }
+                        }});
+    CHECK(whole == count);
   });
 }
 
@@ -259,7 +384,8 @@ TEST_CASE_TEMPLATE_DEFINE("queue: messages that hide their address and their hea
 
 // ---- What is thrown
 
-TEST_CASE_TEMPLATE_DEFINE("queue: a constructor that throws changes nothing", Flavor, constructor) {
+TEST_CASE_TEMPLATE_DEFINE("queue: R-44: a constructor that throws changes nothing", Flavor,
+                          constructor) {
   test::ledger book;
   Flavor::template each_small_size<test::tracked>([&book](const auto& size) {
     const test::tracked message{50};
@@ -506,7 +632,7 @@ struct last_words {
   }
 };
 
-TEST_CASE_TEMPLATE_DEFINE("queue: what is left inside ends with it, first in first", Flavor,
+TEST_CASE_TEMPLATE_DEFINE("queue: R-42: what is left inside ends with it, first in first", Flavor,
                           destructor) {
   Flavor::template each_size<last_words>([](const auto& size) {
     for (const std::size_t taken : {std::size_t{0}, size.capacity / 2, size.capacity}) {
@@ -524,7 +650,7 @@ TEST_CASE_TEMPLATE_DEFINE("queue: what is left inside ends with it, first in fir
 
 // ---- Where the slots come from
 
-TEST_CASE_TEMPLATE_DEFINE("queue: the allocator gives all memory, and gets it back", Flavor,
+TEST_CASE_TEMPLATE_DEFINE("queue: R-43: the allocator gives all memory, and gets it back", Flavor,
                           memory) {
   test::ledger book;
   if constexpr (Flavor::has_allocator) {
@@ -702,6 +828,11 @@ TEST_CASE_TEMPLATE_DEFINE("queue: whatever a script does, a deque does the same"
   TEST_CASE_TEMPLATE_INVOKE(wrap, __VA_ARGS__);                                                    \
   TEST_CASE_TEMPLATE_INVOKE(fifo, __VA_ARGS__);                                                    \
   TEST_CASE_TEMPLATE_INVOKE(sizes, __VA_ARGS__);                                                   \
+  TEST_CASE_TEMPLATE_INVOKE(size_and_pop, __VA_ARGS__);                                            \
+  TEST_CASE_TEMPLATE_INVOKE(at_32_bits, __VA_ARGS__);                                              \
+  TEST_CASE_TEMPLATE_INVOKE(wrapping_size, __VA_ARGS__);                                           \
+  TEST_CASE_TEMPLATE_INVOKE(watched, __VA_ARGS__);                                                 \
+  TEST_CASE_TEMPLATE_INVOKE(one_slot, __VA_ARGS__);                                                \
   TEST_CASE_TEMPLATE_INVOKE(refusal, __VA_ARGS__);                                                 \
   TEST_CASE_TEMPLATE_INVOKE(rest, __VA_ARGS__);                                                    \
   TEST_CASE_TEMPLATE_INVOKE(target, __VA_ARGS__);                                                  \

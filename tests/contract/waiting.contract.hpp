@@ -21,10 +21,11 @@
 #include <atomic>    // atomic
 #include <chrono>    // duration, hours, steady_clock, system_clock, sys_days, time_point
 #include <cstddef>   // size_t
-#include <cstdint>   // int64_t, uint64_t
+#include <cstdint>   // int8_t, int64_t, uint64_t
 #include <iterator>  // back_inserter, default_sentinel, istream_iterator, make_move_iterator
 #include <limits>    // numeric_limits
 #include <memory>    // make_unique, unique_ptr
+#include <ratio>     // atto, ratio
 #include <sstream>   // istringstream
 #include <stdexcept> // invalid_argument
 #include <string>    // string
@@ -60,7 +61,8 @@ void check_capacity() {
   CHECK(mail.size_approx() == 0);
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: the capacity is exactly what was asked for", Flavor, capacity) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-26: the capacity is exactly what was asked for", Flavor,
+                          capacity) {
   check_capacity<Flavor, 1>();
   check_capacity<Flavor, 2>();
   check_capacity<Flavor, 3>();
@@ -122,7 +124,8 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: a message needs no assignment and no default
   CHECK(book.is_balanced());
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: what is still inside is destroyed with it", Flavor, destroyed) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-42: what is still inside is destroyed with it", Flavor,
+                          destroyed) {
   const test::ledger book;
   {
     box<Flavor, 3, test::tracked> open;
@@ -139,7 +142,7 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: what is still inside is destroyed with it", 
 
 // ---- Waiting
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: a pop waits for a message", Flavor, pop_waits) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-33: a pop waits for a message", Flavor, pop_waits) {
   box<Flavor, 2> mail;
   background popped{[&] { return mail.pop(); }};
   wait_for_pops(mail, 1);
@@ -148,7 +151,7 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: a pop waits for a message", Flavor, pop_wait
   CHECK(popped.get() == 5);
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: a push waits for room", Flavor, push_waits) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-35: a push waits for room", Flavor, push_waits) {
   box<Flavor, 2> mail;
   put(mail, 0, 2);
   background pushed{[&] { return mail.push(2); }};
@@ -184,8 +187,8 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: all room that is made is used", Flavor, all_
   CHECK(mail.size_approx() == 3);
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: order is kept while both ends wait for each other", Flavor,
-                          fifo) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-29: order is kept while both ends wait for each other",
+                          Flavor, fifo) {
   box<Flavor, 2> mail;
   const std::size_t count = 400;
   background pushed{[&] {
@@ -202,7 +205,7 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: order is kept while both ends wait for each 
 
 // ---- Waiting for a while
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: no timed call gives up early", Flavor, never_early) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-38: no timed call gives up early", Flavor, never_early) {
   box<Flavor, 1> empty;
   box<Flavor, 1> full;
   put(full, 1, 1);
@@ -237,7 +240,7 @@ void check_clock() {
   CHECK(mail.try_pop_until(later).value_or(-1) == 1);
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: a deadline may be on any clock", Flavor, clocks) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-38: a deadline may be on any clock", Flavor, clocks) {
   check_clock<std::chrono::steady_clock, Flavor>();
   check_clock<std::chrono::system_clock, Flavor>();
   check_clock<test::slow_clock, Flavor>();
@@ -269,7 +272,8 @@ void check_passed_point(TimePoint point) {
       [&](int value) { return mail.try_push_until(int{value}, point); });
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: where the time is over there is no wait", Flavor, passed) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-38: where the time is over there is no wait", Flavor,
+                          passed) {
   using namespace std::chrono;
   using limits = std::numeric_limits<double>;
   check_passed_duration<Flavor>(0ns);
@@ -319,7 +323,8 @@ void check_endless_point(TimePoint point) {
                           [&](auto& mail, int v) { return mail.try_push_until(int{v}, point); });
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: a wait may last as long as a number can say", Flavor, endless) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-38: a wait may last as long as a number can say", Flavor,
+                          endless) {
   using namespace std::chrono;
   using limits = std::numeric_limits<double>;
   check_endless_duration<Flavor>(nanoseconds::max());
@@ -354,7 +359,8 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: a timed call ends when it can, not when its 
   CHECK(pushed.get() == queue_status::success);
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: a timeout leaves nothing behind", Flavor, nothing_behind) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-39: a timeout leaves nothing behind", Flavor,
+                          nothing_behind) {
   box<Flavor, 1, std::string> mail;
   const std::string text = "a text that is too long to be kept in the string itself";
   for (int i = 0; i != 200; ++i) {
@@ -374,9 +380,67 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: a timeout leaves nothing behind", Flavor, no
   CHECK(stats.wakeups == 0); // nobody is taken for a sleeper any more
 }
 
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-38: the ends of every kind of number are times like others",
+                          Flavor, number_ends) {
+  using namespace std::chrono;
+  using real = duration<float>;
+  check_passed_duration<Flavor>(minutes::min());
+  check_passed_duration<Flavor>(real::min()); // -max
+  check_passed_duration<Flavor>(duration<std::int8_t, std::ratio<3600>>::min());
+  check_passed_duration<Flavor>(-std::chrono::duration<std::int64_t, std::atto>::max());
+  check_passed_point<Flavor>(steady_clock::now() - nanoseconds::max());
+  check_passed_point<Flavor>(time_point<steady_clock, real>{real::min()});
+  check_passed_point<Flavor>(system_clock::time_point{} - 1ns);
+  check_endless_duration<Flavor>(minutes::max());
+  check_endless_duration<Flavor>(real::max());
+  check_endless_duration<Flavor>(duration<std::int8_t, std::ratio<3600>>::max());
+  check_endless_duration<Flavor>(nanoseconds::max() - steady_clock::now().time_since_epoch());
+  check_endless_point<Flavor>(time_point<steady_clock, real>{real::max()});
+  check_endless_point<Flavor>(time_point<system_clock, duration<double>>::max());
+}
+
+/// A clock that stands still until it is set, and counts who asks.
+struct held_clock {
+  using duration = std::chrono::nanoseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<held_clock>;
+  static constexpr bool is_steady = false;
+
+  static inline std::atomic<rep> at{0};
+  static inline std::atomic<int> asked{0};
+  static time_point now() noexcept {
+    asked.fetch_add(1);
+    return time_point{duration{at.load()}};
+  }
+  static void set(duration time) { at.store(time.count()); }
+  static void be_asked_more() {
+    const int before = asked.load();
+    test::wait_until([before] { return asked.load() >= before + 5; }, "the clock is asked again");
+  }
+};
+
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-38: a clock that stands still or steps back ends no wait",
+                          Flavor, held) {
+  box<Flavor, 1> mail;
+  held_clock::set(1000h);
+  background popped{[&] { return mail.try_pop_until(held_clock::time_point{1000h + 2ms}); }};
+  wait_for_pops(mail, 1);
+  held_clock::be_asked_more(); // more than its 2 ms have passed on our clocks
+  CHECK_FALSE(popped.is_back());
+  held_clock::set(1000h - 3ms);
+  held_clock::be_asked_more();
+  CHECK_FALSE(popped.is_back());
+  held_clock::set(1000h + 2ms);
+  CHECK(popped.get().error() == queue_status::timeout);
+  CHECK(mail.try_push_until(1, held_clock::time_point{1000h}) == queue_status::success);
+  CHECK(mail.try_push_until(2, held_clock::time_point{1000h}) == queue_status::timeout);
+}
+
 // ---- Stop
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: a stop before the wait ends it at once", Flavor, stop_before) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-37: a stop before the wait ends it at once", Flavor,
+                          stop_before) {
   test::with_every_stop_source([](auto& source) {
     box<Flavor, 1, std::unique_ptr<int>> mail;
     source.request_stop();
@@ -402,7 +466,7 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: a stop before the wait ends it at once", Fla
   });
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: a stop ends the wait", Flavor, stop_during) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-37: a stop ends the wait", Flavor, stop_during) {
   test::with_every_stop_source([](auto& source) {
     box<Flavor, 1> empty;
     box<Flavor, 1> timed;
@@ -595,7 +659,7 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: what happened before the deadline is not hid
 
 // ---- Closing
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: close wakes every pop", Flavor, close_wakes_pops) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-27: close wakes every pop", Flavor, close_wakes_pops) {
   box<Flavor, 2> mail;
   constexpr int count = consumers<decltype(mail)>;
   several popped{count, [&](int i) {
@@ -611,7 +675,7 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: close wakes every pop", Flavor, close_wakes_
   for (const auto answer : popped.get()) CHECK(answer == queue_status::closed);
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: close wakes every push", Flavor, close_wakes_pushes) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-30: close wakes every push", Flavor, close_wakes_pushes) {
   box<Flavor, 2> mail;
   constexpr int count = producers<decltype(mail)>;
   put(mail, 0, 2);
@@ -630,7 +694,8 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: close wakes every push", Flavor, close_wakes
 }
 
 TEST_CASE_TEMPLATE_DEFINE(
-    "mailbox: what was pushed before close is delivered, then closed for ever", Flavor, delivered) {
+    "mailbox: R-05: what was pushed before close is delivered, then closed for ever", Flavor,
+    delivered) {
   box<Flavor, 7> mail;
   put(mail, 0, 6);
   CHECK_FALSE(mail.is_closed());
@@ -655,7 +720,7 @@ TEST_CASE_TEMPLATE_DEFINE(
   }
 }
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: a push after close leaves its argument alone", Flavor,
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-32: a push after close leaves its argument alone", Flavor,
                           push_after_close) {
   box<Flavor, 2, std::unique_ptr<int>> mail;
   mail.close();
@@ -1091,7 +1156,7 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: a push that wakes and throws leaves the room
 
 // ---- Statistics
 
-TEST_CASE_TEMPLATE_DEFINE("mailbox: at rest the statistics are exact", Flavor, statistics) {
+TEST_CASE_TEMPLATE_DEFINE("mailbox: R-39: at rest the statistics are exact", Flavor, statistics) {
   box<Flavor, 3> mail;
   put(mail, 0, 3);
   CHECK(mail.try_push(3) == queue_status::full);
@@ -1150,6 +1215,8 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: at rest the statistics are exact", Flavor, s
   TEST_CASE_TEMPLATE_INVOKE(clocks, __VA_ARGS__);                                                  \
   TEST_CASE_TEMPLATE_INVOKE(passed, __VA_ARGS__);                                                  \
   TEST_CASE_TEMPLATE_INVOKE(endless, __VA_ARGS__);                                                 \
+  TEST_CASE_TEMPLATE_INVOKE(number_ends, __VA_ARGS__);                                             \
+  TEST_CASE_TEMPLATE_INVOKE(held, __VA_ARGS__);                                                    \
   TEST_CASE_TEMPLATE_INVOKE(in_time, __VA_ARGS__);                                                 \
   TEST_CASE_TEMPLATE_INVOKE(nothing_behind, __VA_ARGS__);                                          \
   TEST_CASE_TEMPLATE_INVOKE(stop_before, __VA_ARGS__);                                             \

@@ -254,7 +254,7 @@ TEST_CASE("dispatcher stress: what a lossy mailbox received and missed is what w
   CHECK(sum.delivered.load() == received + readers[2].sub.missed());
 }
 
-TEST_CASE("dispatcher stress: closed in the middle, what was delivered is received") {
+TEST_CASE("dispatcher stress: R-41: closed in the middle, what was delivered is received") {
   INFO("MAILROOM_TEST_SEED=" << test::seed());
   const test::watchdog dog{"dispatcher stress: close", limit()};
   const test::time_box box{200};
@@ -349,7 +349,8 @@ TEST_CASE("dispatcher stress: a publisher is never left waiting for one who has 
   CHECK(hub.publish("s.b", {0, 0}).matched == 0);
 }
 
-TEST_CASE("dispatcher stress: what a handler uses may be destroyed when cancel has returned") {
+TEST_CASE(
+    "dispatcher stress: R-40: what a handler uses may be destroyed when cancel has returned") {
   const test::watchdog dog{"dispatcher stress: barrier", limit()};
   const test::time_box box{150};
   constexpr int canary = 0x5eed;

@@ -252,7 +252,7 @@ void storms(const std::string& name, std::size_t most, double thousandths) {
 
 } // namespace
 
-TEST_CASE("mailbox: storms of push, pop, timeout, stop and close lose nothing and end") {
+TEST_CASE("mailbox: R-39: storms of push, pop, timeout, stop and close lose nothing and end") {
   storms<mailbox<letter, over_mpmc>>("mpmc, park", 4, 200);
   storms<mailbox<letter, over_spsc>>("spsc, park", 1, 140);
   storms<mailbox<letter, over_mpmc, wait_policy::yield>>("mpmc, yield", 4, 60);
@@ -309,7 +309,7 @@ void check_close(const std::string& name, int threads, double thousandths) {
 
 } // namespace
 
-TEST_CASE("mailbox: close finds everybody, asleep, awake or in between") {
+TEST_CASE("mailbox: R-28: close finds everybody, asleep, awake or in between") {
   check_close<over_mpmc>("mpmc", 3, 80);
   check_close<over_spsc>("spsc", 1, 60);
 }
@@ -364,7 +364,7 @@ void check_nobody_sleeps_beside(const std::string& name, double thousandths, mai
 
 } // namespace
 
-TEST_CASE("mailbox: nobody sleeps beside a message that another one left") {
+TEST_CASE("mailbox: R-07: nobody sleeps beside a message that another one left") {
   mailbox<letter> mail{4};
   check_nobody_sleeps_beside(
       "pop", 70, mail, [&] { return mail.pop().has_value(); },
@@ -372,7 +372,7 @@ TEST_CASE("mailbox: nobody sleeps beside a message that another one left") {
       [&] { return mail.size_approx() == 0; });
 }
 
-TEST_CASE("mailbox: nobody sleeps beside room that another one left") {
+TEST_CASE("mailbox: R-35: nobody sleeps beside room that another one left") {
   mailbox<letter> mail{1};
   (void)mail.push(1);
   check_nobody_sleeps_beside(
@@ -452,7 +452,7 @@ void ping_pong(const std::string& name, std::size_t capacity, double thousandths
 
 } // namespace
 
-TEST_CASE("mailbox: ping and pong, with every way to wait") {
+TEST_CASE("mailbox: R-33: ping and pong, with every way to wait") {
   ping_pong<over_mpmc, wait_policy::park>("mpmc, park", 1, 25);
   ping_pong<over_spsc, wait_policy::park>("spsc, park", 2, 25);
   ping_pong<over_mpmc, wait_policy::yield>("mpmc, yield", 3, 15);

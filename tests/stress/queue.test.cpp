@@ -330,7 +330,7 @@ TEST_CASE("stress: a run can be repeated, as far as threads can") {
   MESSAGE("MAILROOM_TEST_SEED=", test::seed(), ", for ", test::stress_seconds(), " s");
 }
 
-TEST_CASE("stress: spsc_queue loses nothing, doubles nothing and keeps the order") {
+TEST_CASE("stress: R-09: spsc_queue loses nothing, doubles nothing and keeps the order") {
   auto random = random_for(1);
   const test::time_box box{150};
   do {
@@ -342,7 +342,8 @@ TEST_CASE("stress: spsc_queue loses nothing, doubles nothing and keeps the order
   } while (!box.is_over());
 }
 
-TEST_CASE("stress: mpmc_queue loses nothing, doubles nothing and keeps every producer's order") {
+TEST_CASE(
+    "stress: R-08: mpmc_queue loses nothing, doubles nothing and keeps every producer's order") {
   auto random = random_for(2);
   const test::time_box box{400};
   do {
@@ -463,7 +464,7 @@ TEST_CASE("stress: spsc_queue is full and empty only when it is") {
   } while (!box.is_over());
 }
 
-TEST_CASE("stress: mpmc_queue is full and empty only when it is") {
+TEST_CASE("stress: R-01: mpmc_queue is full and empty only when it is") {
   auto random = random_for(4);
   const test::time_box box{150};
   do {
@@ -504,7 +505,7 @@ TEST_CASE("stress: producers that race to fill mpmc_queue fill exactly its capac
   } while (!box.is_over());
 }
 
-TEST_CASE("stress: as many messages as fit into mpmc_queue can always be put back") {
+TEST_CASE("stress: R-02: as many messages as fit into mpmc_queue can always be put back") {
   auto random = random_for(6);
   const test::time_box box{75};
   do {

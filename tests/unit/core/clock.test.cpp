@@ -72,7 +72,7 @@ TEST_CASE("clock: a duration is converted exactly, or up to the next nanosecond"
   static_assert(to_nanoseconds(seconds{1}) == second);
 }
 
-TEST_CASE("clock: what does not fit becomes the nearest that does") {
+TEST_CASE("clock: R-38: what does not fit becomes the nearest that does") {
   CHECK(to_nanoseconds(nanoseconds::max()) == never);
   CHECK(to_nanoseconds(nanoseconds::min()) == -never);
   CHECK(to_nanoseconds(nanoseconds::max() - nanoseconds{1}) == never);
@@ -112,7 +112,7 @@ TEST_CASE("clock: a unit that has no factor in common with the nanosecond does n
   CHECK(to_nanoseconds(tick{1}) == 1);
 }
 
-TEST_CASE("clock: floating durations saturate, and what is not a number never comes") {
+TEST_CASE("clock: R-38: floating durations saturate, and what is not a number never comes") {
   CHECK(to_nanoseconds(real_seconds{0.0}) == 0);
   CHECK(to_nanoseconds(real_seconds{-0.0}) == 0);
   CHECK(to_nanoseconds(real_seconds{1.5}) == 1'500'000'000);
@@ -163,7 +163,7 @@ TEST_CASE("clock: a duration that has passed has passed at once") {
   CHECK(steady_deadline{real_seconds{-1.0}}.expired());
 }
 
-TEST_CASE("clock: a huge duration never passes, and does not overflow") {
+TEST_CASE("clock: R-38: a huge duration never passes, and does not overflow") {
   for (const steady_deadline& deadline :
        {steady_deadline{nanoseconds::max()}, steady_deadline{nanoseconds::max() - nanoseconds{1}},
         steady_deadline{seconds::max()}, steady_deadline{hours::max()},
@@ -260,7 +260,7 @@ TEST_CASE("clock: points on the system clock in other units") {
   CHECK(deadline_at(sys_time<real_seconds>{real_seconds{infinity}}).wake_at() > now() + second);
 }
 
-TEST_CASE("clock: a clock that was set back gives the rest of the wait again") {
+TEST_CASE("clock: R-38: a clock that was set back gives the rest of the wait again") {
   wall::at = wall::time_point{hours{1000}};
   const auto deadline = deadline_at(wall::at + hours{10});
   CHECK(!deadline.expired());
@@ -288,7 +288,7 @@ TEST_CASE("clock: a clock may stand before its own beginning") {
   CHECK(deadline_at(wall::time_point{}).wake_at() > now() + second);
 }
 
-TEST_CASE("clock: a clock that ticks eleven times a second") {
+TEST_CASE("clock: R-38: a clock that ticks eleven times a second") {
   eleventh::at = eleventh::time_point{eleventh::duration{1000}};
   const auto deadline = deadline_at(eleventh::at + eleventh::duration{22});
   CHECK(!deadline.expired());

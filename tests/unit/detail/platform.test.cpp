@@ -5,6 +5,7 @@
 #include <support/threads.hpp>
 #include <support/tracked.hpp>
 
+#include <atomic>      // atomic
 #include <chrono>      // milliseconds
 #include <concepts>    // convertible_to
 #include <cstddef>     // size_t
@@ -73,6 +74,40 @@ TEST_CASE("platform: fences, pauses and yields may be called") {
   }
   detail::relax();
   detail::yield();
+}
+
+TEST_CASE("platform: R-48: the widest atomic has eight bytes, and needs no lock") {
+  static_assert(sizeof(detail::atomic<std::uint64_t>) == 8);
+  static_assert(sizeof(detail::atomic<std::uint32_t>) == 4); // no lock beside the value
+  static_assert(sizeof(detail::atomic<void*>) == sizeof(void*));
+  static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+  static_assert(std::atomic<void*>::is_always_lock_free);
+}
+
+TEST_CASE("platform: R-49: what stands before one fence is seen behind the other") {
+  // The thread sanitizer must see that too: with a fence that it ignores, `number` is a race.
+  struct letter {
+    int number = 0;
+    detail::atomic<int> is_written;
+  };
+  const test::watchdog guard{"platform: fences between two threads"};
+  std::vector<letter> letters(1000);
+  int right = 0;
+  test::run_together({[&] {
+                        for (letter& each : letters) {
+                          each.number = 7;
+                          detail::fence(memory_order::release);
+                          each.is_written.store(1, memory_order::relaxed);
+                        }
+                      },
+                      [&] {
+                        for (letter& each : letters) {
+                          while (each.is_written.load(memory_order::relaxed) == 0) detail::yield();
+                          detail::fence(memory_order::acquire);
+                          right += each.number == 7 ? 1 : 0;
+                        }
+                      }});
+  CHECK(right == 1000);
 }
 
 TEST_CASE("platform: a cell is room, and its owner decides what lives in it") {

@@ -38,7 +38,7 @@ TEST_CASE("slot_word: a position lives in the slot of its lower bits") {
   CHECK(words.slot_of(test::last_position) == 7);
 }
 
-TEST_CASE("slot_word: a word keeps the cell that was put in") {
+TEST_CASE("slot_word: R-23: a word keeps the cell that was put in") {
   each_ring([](const slot_word& words, std::uint64_t at) {
     for (const std::size_t cell : {std::size_t{0}, std::size_t{1}, words.slots() + 63}) {
       REQUIRE(words.cell(words.empty(at, cell)) == cell);
@@ -75,7 +75,8 @@ TEST_CASE("slot_word: a sealed word is empty, keeps its phase and holds no cell"
   });
 }
 
-TEST_CASE("slot_word: no lap is taken for another before 2^55 messages, 2^60 from 32 slots on") {
+TEST_CASE(
+    "slot_word: R-20: no lap is taken for another before 2^55 messages, 2^60 from 32 slots on") {
   for (const std::uint64_t slots : {1U, 2U, 4U, 8U, 16U, 32U, 64U, 128U, 1024U, 1U << 20U}) {
     const auto count = static_cast<std::size_t>(slots);
     const slot_word words{count, count + 64};

@@ -86,7 +86,7 @@ bool lends_twice(std::size_t threads) {
 
 } // namespace
 
-TEST_CASE("spare_cells: no cell is lent to two threads, and none is lost") {
+TEST_CASE("spare_cells: R-13: no cell is lent to two threads, and none is lost") {
   const test::watchdog guard{"spare_cells: threads"};
   CHECK(!lends_twice<1>(2));
   CHECK(!lends_twice<1>(4));

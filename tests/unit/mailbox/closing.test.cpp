@@ -131,8 +131,9 @@ TEST_CASE("watched_end: once it is over, a push that tries again does not hide i
   CHECK(box.end.is_over(box.queue));
 }
 
-TEST_CASE_TEMPLATE("closing: every push that is accepted is delivered, however close the close",
-                   Queue, mpmc_queue<int>, spsc_queue<int>) {
+TEST_CASE_TEMPLATE(
+    "closing: R-05: every push that is accepted is delivered, however close the close", Queue,
+    mpmc_queue<int>, spsc_queue<int>) {
   const test::watchdog guard{"closing: a race of push, close and pop"};
   for (int round = 0; round != 300; ++round) {
     ending<Queue> box;

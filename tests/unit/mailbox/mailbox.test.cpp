@@ -24,7 +24,7 @@
 #include <deque>       // deque
 #include <functional>  // function
 #include <limits>      // numeric_limits
-#include <memory>      // allocator, unique_ptr
+#include <memory>      // allocator, make_unique, unique_ptr
 #include <optional>    // optional
 #include <stdexcept>   // invalid_argument, length_error
 #include <string>      // string
@@ -33,10 +33,16 @@
 #include <type_traits> // is_copy_constructible, is_move_constructible, is_same
 #include <utility>     // exchange, move, pair
 #include <vector>      // vector
+#include <version>     // __cpp_lib_jthread
 
 #if defined(__unix__)
-#include <pthread.h> // pthread_kill, pthread_self
-#include <signal.h>  // sigaction
+#include <pthread.h>  // pthread_kill, pthread_self
+#include <signal.h>   // sigaction
+#include <sys/wait.h> // waitpid
+#include <unistd.h>   // alarm, fork, _exit
+#endif
+#if defined(__cpp_lib_jthread)
+#include <stop_token> // stop_callback, stop_source
 #endif
 
 namespace {
@@ -83,6 +89,10 @@ concept pops_by_assignment =
     requires(Mailbox& mail, typename Mailbox::value_type& into) { mail.try_pop(into); };
 static_assert(pops_by_assignment<mailbox<int>>);
 static_assert(!pops_by_assignment<mailbox<test::unassignable>>);
+
+template <class Queue>
+concept asks_first =
+    requires(Queue& queue) { queue.empty(); } || requires(Queue& queue) { queue.size(); };
 
 template <class Mailbox>
 concept says_without_throwing = requires(Mailbox& mail, const Mailbox& asked) {
@@ -257,7 +267,8 @@ TEST_CASE("mailbox: emplace passes on what a message is made of") {
 
 // ---- Corners
 
-TEST_CASE("mailbox: behind 64 unfinished calls a push answers busy, and a timed one times out") {
+TEST_CASE(
+    "mailbox: R-46: behind 64 unfinished calls a push answers busy, and a timed one times out") {
   struct nested {
     int value = 0;
     std::function<void()>* act = nullptr;
@@ -285,6 +296,28 @@ TEST_CASE("mailbox: behind 64 unfinished calls a push answers busy, and a timed 
   CHECK(timed == queue_status::timeout);
   CHECK(mail.stats().pushed == 64);
   CHECK(mail.push(nested{-1, nullptr}));
+}
+
+TEST_CASE("mailbox: drop_oldest discards nothing for a push that a close has overtaken") {
+  struct letter {
+    std::function<void()>* act = nullptr;
+    explicit letter(std::function<void()>* doing) noexcept : act{doing} {}
+    letter(letter&&) noexcept = default;
+    letter(const letter& other) {
+      if (other.act != nullptr) (*other.act)();
+    }
+    letter& operator=(letter&&) noexcept = default;
+    letter& operator=(const letter&) = default;
+    ~letter() = default;
+  };
+  mailbox<letter> mail{mailbox_options{.capacity = 1, .on_full = overflow::drop_oldest}};
+  std::function<void()> close = [&] { mail.close(); };
+  CHECK(mail.push(letter{nullptr}));
+  const letter late{&close}; // there is no room, so it is copied before the oldest makes some
+  CHECK(mail.try_push(late) == queue_status::closed);
+  CHECK(mail.stats().dropped == 0);
+  CHECK(mail.pop().has_value());
+  CHECK(mail.try_pop().error() == queue_status::closed);
 }
 
 TEST_CASE("mailbox: drop_oldest destroys what it discards, once, and before the push returns") {
@@ -324,6 +357,141 @@ TEST_CASE("mailbox: what happened before a push, a pop or close is seen after it
   CHECK(other.get() == 2);
 }
 
+TEST_CASE("mailbox: R-45: there is no way to ask first and take afterwards") {
+  static_assert(!asks_first<mailbox<int>>);
+  static_assert(!asks_first<mailbox<int, spsc_queue<int>>>);
+  static_assert(!asks_first<mpmc_queue<int>>);
+  static_assert(!asks_first<spsc_queue<int>>);
+  mailbox<int> mail{1};
+  CHECK(mail.try_pop().error() == queue_status::empty); // the message, or why there is none
+}
+
+#if defined(__cpp_lib_jthread)
+
+TEST_CASE("mailbox: R-37: a stop at any moment of a pop ends it") {
+  const test::watchdog guard{"mailbox: a stop at any moment"};
+  for (int round = 0; round != 300; ++round) {
+    mailbox<int> mail{1};
+    std::stop_source source;
+    background popped{[&] { return mail.pop(source.get_token()).has_value(); }};
+    for (int i = 0; i != round % 30; ++i) std::this_thread::yield();
+    CHECK(source.request_stop());
+    CHECK_FALSE(popped.get());
+  }
+}
+
+TEST_CASE("mailbox: R-37: who is called by a stop may use the mailbox, and the same token") {
+  const test::watchdog guard{"mailbox: a callback of the user's"};
+  for (int round = 0; round != 20; ++round) {
+    mailbox<int> mail{1};
+    std::stop_source source;
+    const auto token = source.get_token();
+    background popped{[&] { return mail.pop(token).value_or(0); }};
+    wait_for_pops(mail, 1);
+    int inside = 0;
+    queue_status timed = queue_status::success;
+    const std::stop_callback act{token, [&] {
+                                   (void)mail.push(7, token);
+                                   inside = mail.pop(token).value_or(0);
+                                   timed = mail.try_pop_for(1h, token).error();
+                                 }};
+    CHECK(source.request_stop());
+    CHECK(popped.get() + inside == 7); // one of the two got the message
+    CHECK(timed == queue_status::stopped);
+  }
+}
+
+#endif
+
+// Without a futex there are condition variables in the mailbox, which cannot be destroyed while
+// threads sleep on them, not even those that the child does not have.
+#if defined(__unix__) && MAILROOM_DETAIL_FUTEX
+
+namespace {
+
+/// A message that notices when it ends twice, or ends without having begun.
+struct whole {
+  static inline std::atomic<int> ends{0};
+  static inline std::atomic<int> broken{0};
+
+  std::uint64_t number;
+  std::uint64_t check;
+
+  explicit whole(std::uint64_t value) noexcept : number{value}, check{~value} {}
+  whole(const whole& other) noexcept = default;
+  whole& operator=(const whole& other) noexcept = default;
+  ~whole() {
+    if (check != ~number) broken.fetch_add(1);
+    ends.fetch_add(1);
+    static_cast<volatile std::uint64_t&>(check) = number;
+  }
+};
+
+/// Whether a child process that destroys the mailbox finds `least` to `most` messages, all whole.
+/// A child that hangs is ended by its alarm.
+template <class Mailbox>
+bool child_destroys(std::unique_ptr<Mailbox>& mail, int least, int most) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(static_cast<unsigned>(test::patience.count()));
+    whole::ends.store(0);
+    mail.reset();
+    const int ends = whole::ends.load();
+    ::_exit(whole::broken.load() == 0 && ends >= least && ends <= most ? 0 : 1);
+  }
+  int status = 1;
+  return ::waitpid(child, &status, 0) == child && status == 0;
+}
+
+} // namespace
+
+TEST_CASE("mailbox: R-47: a child process may destroy what it inherited, while others use it") {
+  const test::watchdog guard{"mailbox: fork among threads"};
+  auto mail = std::make_unique<mailbox<whole>>(3);
+  auto& used = *mail;
+  std::vector<std::function<void()>> bodies;
+  for (int i = 0; i != 2; ++i) {
+    bodies.emplace_back([&used] {
+      for (std::uint64_t number = 0; used.push(whole{number}); ++number) {
+      }
+    });
+    bodies.emplace_back([&used] {
+      while (used.pop()) {
+      }
+    });
+  }
+  int right = 0;
+  bodies.emplace_back([&] {
+    for (int i = 0; i != 30; ++i) right += child_destroys(mail, 0, 3) ? 1 : 0;
+    used.close();
+  });
+  test::run_together(std::move(bodies));
+  CHECK(right == 30);
+  CHECK(whole::broken.load() == 0);
+}
+
+TEST_CASE_TEMPLATE("mailbox: R-47: a child process may destroy what others sleep in", Queue,
+                   mpmc_queue<whole>, spsc_queue<whole>) {
+  auto mail = std::make_unique<mailbox<whole, Queue>>(2);
+  auto& used = *mail;
+  background popped{[&used] { return used.pop().has_value(); }};
+  wait_for_pops(used, 1);
+  CHECK(child_destroys(mail, 0, 0));
+  CHECK(used.push(whole{1}));
+  CHECK(popped.get());
+
+  CHECK(used.push(whole{2}));
+  CHECK(used.push(whole{3}));
+  background pushed{[&used] { return used.push(whole{4}); }};
+  wait_for_pushes(used, 1);
+  CHECK(child_destroys(mail, 2, 2));
+  CHECK(used.pop().has_value());
+  CHECK(pushed.get());
+  CHECK(whole::broken.load() == 0);
+}
+
+#endif
+
 // ---- How long it takes. Not a benchmark: a wake-up that gets lost, or comes by a later accident, is
 // seconds late or never comes.
 
@@ -359,7 +527,7 @@ TEST_CASE("mailbox: a push wakes a pop within 50 ms") {
   CHECK(slow_wake_ups([](auto& mail, auto&) { (void)mail.push(1); }) <= 3);
 }
 
-TEST_CASE("mailbox: close wakes a pop within 50 ms") {
+TEST_CASE("mailbox: R-31: close wakes a pop within 50 ms") {
   CHECK(slow_wake_ups([](auto& mail, auto&) { mail.close(); }) <= 3);
 }
 

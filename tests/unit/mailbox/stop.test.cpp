@@ -5,13 +5,15 @@
 #include <mailroom/mailbox/stop.hpp>
 
 #include <doctest/doctest.h>
+#include <support/threads.hpp>
 #include <support/waiting.hpp>
 
-#include <atomic>  // atomic
-#include <chrono>  // milliseconds
-#include <thread>  // this_thread
-#include <utility> // move
-#include <version> // __cpp_lib_jthread
+#include <atomic>   // atomic
+#include <chrono>   // milliseconds
+#include <optional> // optional
+#include <thread>   // this_thread
+#include <utility>  // move
+#include <version>  // __cpp_lib_jthread
 
 #if defined(__cpp_lib_jthread)
 #include <stop_token> // stop_source, stop_token
@@ -103,7 +105,7 @@ TEST_CASE("stop_watch: a token that cannot be stopped is not asked again") {
   CHECK(calls == 0);
 }
 
-TEST_CASE("stop_watch: a token that calls back calls when the stop is requested, once") {
+TEST_CASE("stop_watch: R-37: a token that calls back calls when the stop is requested, once") {
   with_every_calling_source([](auto& source, auto token) {
     std::atomic<int> calls{0};
     const stop_watch<decltype(token), counter> watch{token, counter{&calls}};
@@ -116,7 +118,7 @@ TEST_CASE("stop_watch: a token that calls back calls when the stop is requested,
   });
 }
 
-TEST_CASE("stop_watch: a stop that was requested before calls at once") {
+TEST_CASE("stop_watch: R-37: a stop that was requested before calls at once") {
   with_every_calling_source([](auto& source, auto token) {
     std::atomic<int> calls{0};
     source.request_stop();
@@ -125,7 +127,7 @@ TEST_CASE("stop_watch: a stop that was requested before calls at once") {
   });
 }
 
-TEST_CASE("stop_watch: nobody is called after its destructor") {
+TEST_CASE("stop_watch: R-37: nobody is called after its destructor") {
   with_every_calling_source([](auto& source, auto token) {
     std::atomic<int> calls{0};
     {
@@ -136,7 +138,7 @@ TEST_CASE("stop_watch: nobody is called after its destructor") {
   });
 }
 
-TEST_CASE("stop_watch: its destructor waits for a call in progress") {
+TEST_CASE("stop_watch: R-40: its destructor waits for a call in progress") {
   with_every_calling_source([](auto& source, auto token) {
     std::atomic<int> stage{0};
     const auto slow = [&stage]() noexcept {
@@ -158,3 +160,54 @@ TEST_CASE("stop_watch: its destructor waits for a call in progress") {
     CHECK(stops.get() == 0);
   });
 }
+
+#if defined(__cpp_lib_jthread)
+
+namespace {
+
+/// Ends a watch, its own or another one, in the middle of a call.
+struct ender {
+  std::optional<stop_watch<std::stop_token, ender>>* watch;
+  int* calls;
+  void operator()() const noexcept {
+    ++*calls;
+    watch->reset();
+  }
+};
+using ending_watch = std::optional<stop_watch<std::stop_token, ender>>;
+
+} // namespace
+
+TEST_CASE("stop_watch: R-37: a watch may end in its own call, in the thread that stops") {
+  const test::watchdog guard{"stop_watch: a watch ends in its own call"};
+  std::stop_source source;
+  int first_calls = 0;
+  int second_calls = 0;
+  ending_watch first;
+  ending_watch second;
+  first.emplace(source.get_token(), ender{&first, &first_calls});
+  second.emplace(source.get_token(), ender{&second, &second_calls});
+  CHECK(source.request_stop());
+  CHECK(first_calls == 1);
+  CHECK(second_calls == 1);
+  CHECK_FALSE(first.has_value());
+  CHECK_FALSE(second.has_value());
+}
+
+TEST_CASE("stop_watch: R-37: a watch may end another one in its call") {
+  const test::watchdog guard{"stop_watch: a watch ends another one"};
+  for (const bool ends_older : {true, false}) {
+    std::stop_source source;
+    int calls = 0;
+    ending_watch older;
+    ending_watch newer;
+    ending_watch& ended = ends_older ? older : newer;
+    older.emplace(source.get_token(), ender{&ended, &calls});
+    newer.emplace(source.get_token(), ender{&ended, &calls});
+    CHECK(source.request_stop());
+    CHECK((calls == 1 || calls == 2)); // the order of the calls is not ours
+    CHECK_FALSE(ended.has_value());
+  }
+}
+
+#endif

@@ -70,7 +70,7 @@ TEST_CASE("exchange_ring: cells come out full in the order they went in") {
   }
 }
 
-TEST_CASE("exchange_ring: who was overtaken is told so, walks on and loses nothing") {
+TEST_CASE("exchange_ring: R-18: who was overtaken is told so, walks on and loses nothing") {
   auto cells = make(4);
   auto slow = cells.near_end();
   CHECK(cells.walk_to_room(slow) == queue_status::success);
@@ -85,7 +85,7 @@ TEST_CASE("exchange_ring: who was overtaken is told so, walks on and loses nothi
   CHECK(slow.at == 2);
 }
 
-TEST_CASE("exchange_ring: who was overtaken by laps jumps over them") {
+TEST_CASE("exchange_ring: R-25: who was overtaken by laps jumps over them") {
   for (const std::size_t capacity : {1U, 2U, 3U, 8U}) {
     for (const std::uint64_t laps : {1U, 2U, 1000U}) {
       auto cells = make(capacity, test::last_position);
@@ -107,7 +107,7 @@ TEST_CASE("exchange_ring: who was overtaken by laps jumps over them") {
   }
 }
 
-TEST_CASE("exchange_ring: a stale view of a full slot cannot empty it twice") {
+TEST_CASE("exchange_ring: R-17: a stale view of a full slot cannot empty it twice") {
   auto cells = make(2);
   std::size_t in = cells.slots();
   CHECK(fill(cells, in) == queue_status::success);

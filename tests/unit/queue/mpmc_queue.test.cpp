@@ -13,6 +13,7 @@
 #include <support/threads.hpp>
 #include <support/tracked.hpp>
 
+#include <atomic>      // atomic
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
 #include <functional>  // function
@@ -275,7 +276,7 @@ TEST_CASE("mpmc_queue: a run that finds the queue sealed on the way keeps all of
   CHECK(book.is_balanced());
 }
 
-TEST_CASE("mpmc_queue: a push that was overtaken by many laps still finds its place") {
+TEST_CASE("mpmc_queue: R-19: a push that was overtaken by many laps still finds its place") {
   test::ledger book;
   for (const std::size_t capacity : {1U, 2U, 3U, 7U}) {
     for (const int laps : {1, 2, 3, 50, 1000}) {
@@ -385,8 +386,8 @@ TEST_CASE("mpmc_queue: a run out that throws has consumed what it could not hand
 
 // ---- Spare cells
 
-TEST_CASE(
-    "mpmc_queue: behind 64 calls in progress the next one answers busy, and changes nothing") {
+TEST_CASE("mpmc_queue: R-46: behind 64 calls in progress the next one answers busy, and changes "
+          "nothing") {
   test::ledger book;
   {
     constexpr std::size_t most = mpmc_queue<test::tracked>::spare_cells;
@@ -494,4 +495,32 @@ TEST_CASE("mpmc_queue: a queue as large as its users never refuses one push and 
     CHECK(queue.size_approx() == 0);
     CHECK(test_access::each_cell_is_in_one_place(queue));
   }
+}
+
+TEST_CASE("mpmc_queue: R-12: each of several consumers sees what happened before the push") {
+  // The thread sanitizer proves it: the numbers would be races otherwise.
+  const test::watchdog guard{"mpmc_queue: one producer and two consumers"};
+  mpmc_queue<int*> queue{2};
+  std::vector<int> numbers(2000, 0);
+  std::atomic<int> taken{0};
+  std::atomic<int> sum{0};
+  const std::function<void()> consume = [&] {
+    while (taken.load() != 2000) {
+      const auto message = queue.try_pop();
+      if (!message) {
+        std::this_thread::yield();
+        continue;
+      }
+      sum.fetch_add(**message);
+      taken.fetch_add(1);
+    }
+  };
+  const std::function<void()> produce = [&] {
+    for (int& number : numbers) {
+      number = 1;
+      while (queue.try_push(&number) != queue_status::success) std::this_thread::yield();
+    }
+  };
+  test::run_together({produce, consume, consume});
+  CHECK(sum.load() == 2000);
 }

@@ -14,8 +14,8 @@
 #include <cstdint>     // uintptr_t
 #include <iterator>    // default_sentinel
 #include <memory>      // unique_ptr
-#include <string>      // string
-#include <thread>      // this_thread
+#include <string>      // string, to_string
+#include <thread>      // this_thread, thread
 #include <type_traits> // is_copy_constructible, ...
 #include <utility>     // move
 #include <vector>      // vector
@@ -221,7 +221,7 @@ TEST_CASE("spsc_queue: a message lives in its slot from the push to the pop") {
   CHECK(first < begin + sizeof(queue));
 }
 
-TEST_CASE("spsc_queue: two threads pass a text on, in order and whole") {
+TEST_CASE("spsc_queue: R-11: two threads pass a text on, in order and whole") {
   const test::watchdog guard{"spsc_queue: two threads"};
   spsc_queue<std::string> queue{3};
   constexpr int messages = 5000;
@@ -247,4 +247,43 @@ TEST_CASE("spsc_queue: two threads pass a text on, in order and whole") {
                       }});
   CHECK(right);
   CHECK(queue.try_pop().error() == queue_status::empty);
+}
+
+TEST_CASE("spsc_queue: R-15: each of the two roles may pass from thread to thread") {
+  // The thread sanitizer proves it: what a role remembers would be a race otherwise.
+  const test::watchdog guard{"spsc_queue: roles that pass from thread to thread"};
+  spsc_queue<std::string> queue{3};
+  const auto in_turns = [](const auto& act) {
+    for (int turn = 0; turn != 20; ++turn) {
+      std::thread one{[&] { act(turn * 20, turn * 20 + 20); }};
+      one.join();
+    }
+  };
+  int right = 0;
+  const auto produce = [&](int first, int end) {
+    while (first != end) {
+      const auto answer = queue.try_push(std::to_string(first));
+      answer == queue_status::success ? void(++first) : std::this_thread::yield();
+    }
+  };
+  const auto consume = [&](int first, int end) {
+    while (first != end) {
+      const auto message = queue.try_pop();
+      if (!message) std::this_thread::yield();
+      if (message && *message == std::to_string(first++)) ++right;
+    }
+  };
+  test::run_together({[&] { in_turns(produce); }, [&] { in_turns(consume); }});
+  CHECK(right == 400);
+}
+
+TEST_CASE("spsc_queue: R-45: nobody need ask before looking: front() of an empty queue is none") {
+  spsc_queue<int> queue{1};
+  for (int i = 0; i != 3; ++i) {
+    CHECK(queue.front() == nullptr);
+    CHECK(queue.try_push(i) == queue_status::success);
+    REQUIRE(queue.front() != nullptr);
+    CHECK(*queue.front() == i);
+    queue.pop_front();
+  }
 }

@@ -26,6 +26,11 @@
 #include <utility>     // exchange, move
 #include <vector>      // vector
 
+#if defined(__unix__)
+#include <sys/wait.h> // waitpid
+#include <unistd.h>   // fork, _exit
+#endif
+
 namespace {
 
 using mailroom::delivery;
@@ -87,6 +92,22 @@ TEST_CASE("dispatcher: every subscription that matches gets each message once, i
   CHECK(drain(tail) == zero_to(10));
   CHECK(drain(other).empty());
   CHECK(drain(deeper).empty());
+}
+
+TEST_CASE("dispatcher: R-51: filters that differ in one token do not hide each other") {
+  dispatcher hub;
+  auto left = hub.subscribe("a.*.c");
+  auto right = hub.subscribe("a.b.*");
+  auto both = hub.subscribe("a.*.*");
+  auto other = hub.subscribe("a.*.d");
+  auto above = hub.subscribe("a.b");
+  CHECK(of(hub.publish("a.b.c", 1)) == fate{3, 3, 0});
+  CHECK(of(hub.publish("a.x.d", 2)) == fate{2, 2, 0});
+  CHECK(drain(left) == numbers{1});
+  CHECK(drain(right) == numbers{1});
+  CHECK(drain(both) == numbers{1, 2});
+  CHECK(drain(other) == numbers{2});
+  CHECK(drain(above).empty());
 }
 
 TEST_CASE("dispatcher: the same filter twice is two subscriptions, which get a message each") {
@@ -1005,7 +1026,7 @@ TEST_CASE("dispatcher: an exception does not hide who has to be waited for") {
   CHECK(drain(full) == numbers{2});
 }
 
-TEST_CASE("dispatcher: a copy that throws costs one destination its message, and no other") {
+TEST_CASE("dispatcher: R-41: a copy that throws costs one destination its message, and no other") {
   for (int which = 1; which <= 3; ++which) {
     CAPTURE(which);
     test::ledger book;
@@ -1225,7 +1246,8 @@ TEST_CASE("dispatcher: close wakes whoever waits for a message") {
   CHECK(runs.get() == queue_status::closed);
 }
 
-TEST_CASE("dispatcher: close releases publishers that wait for room, and keeps what is queued") {
+TEST_CASE(
+    "dispatcher: R-41: close releases publishers that wait for room, and keeps what is queued") {
   const test::watchdog dog{"dispatcher: close releases publishers"};
   dispatcher hub;
   auto loner = hub.subscribe("a", {.capacity = 1});
@@ -1366,3 +1388,32 @@ TEST_CASE("dispatcher: a handler, a message and a handle may own each other in a
   }
   CHECK(watched.expired());
 }
+
+#if defined(__unix__)
+
+TEST_CASE("dispatcher: R-47: a child process may leave what it inherited as it is") {
+  const test::watchdog guard{"dispatcher: fork"};
+  dispatcher hub;
+  std::atomic<int> handled{0};
+  const auto direct = hub.on("a", [&](int) { handled.fetch_add(1); });
+  const std::function<void()> publish = [&] {
+    for (int i = 0; i != 1000; ++i) {
+      const auto short_lived = hub.subscribe("b", {.capacity = 1}); // a fork may fall into the lock
+      (void)hub.publish("a", i);
+    }
+  };
+  int right = 0;
+  const std::function<void()> fork = [&right] {
+    for (int i = 0; i != 10; ++i) {
+      const pid_t child = ::fork();
+      if (child == 0) ::_exit(7);
+      int status = 0;
+      if (::waitpid(child, &status, 0) == child && WEXITSTATUS(status) == 7) ++right;
+    }
+  };
+  test::run_together({publish, publish, fork});
+  CHECK(right == 10);
+  CHECK(handled.load() == 2000);
+}
+
+#endif

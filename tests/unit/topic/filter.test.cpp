@@ -91,18 +91,10 @@ std::vector<std::string> fields_of(const std::string& line) {
 
 // ---- A second opinion: the rules as they are told, by recursion over the tokens.
 
-std::string_view first(std::string_view text) {
-  return text.substr(0, text.find('.'));
-}
-bool is_last(std::string_view text) {
-  return text.find('.') == npos;
-}
-std::string_view rest(std::string_view text) {
-  return text.substr(text.find('.') + 1);
-}
-bool is_plain(std::string_view token) {
-  return token.find_first_of(" \t\r\n\f\0"sv) == npos;
-}
+std::string_view first(std::string_view text) { return text.substr(0, text.find('.')); }
+bool is_last(std::string_view text) { return text.find('.') == npos; }
+std::string_view rest(std::string_view text) { return text.substr(text.find('.') + 1); }
+bool is_plain(std::string_view token) { return token.find_first_of(" \t\r\n\f\0"sv) == npos; }
 
 bool reference_matches(std::string_view filter, std::string_view topic) {
   const std::string_view want = first(filter);
@@ -138,7 +130,9 @@ public:
     return made;
   }
 
-  std::size_t below(std::size_t bound) { return (engine_() >> 33) % bound; }
+  std::size_t below(std::size_t bound) {
+    return static_cast<std::size_t>((engine_() >> 33) % bound);
+  }
 
 private:
   static constexpr std::string_view bytes = ".. \t\r\n\f\0\v*>ab\x7f\xc3"sv;
@@ -219,7 +213,38 @@ TEST_CASE("topic_filter: a wildcard character inside a token is a plain characte
   CHECK_FALSE(match("*a.*", "xa.b"));
 }
 
-TEST_CASE("topic_filter: a topic that begins like the filter, or the other way round, is another") {
+TEST_CASE("topic_filter: R-51: what other matchers got wrong, in our dialects") {
+  // foo/# and foobar: the filter ends where a token ends.
+  CHECK(match("foo.>", "foo.bar"));
+  CHECK_FALSE(match("foo.>", "foobar"));
+  CHECK_FALSE(match("foo.>", "foobar.x"));
+  CHECK_FALSE(match("foo.*", "foobar"));
+  // a/# and a: MQTT says yes, NATS says no.
+  CHECK_FALSE(match("a.>", "a"));
+  // sport/+ and sport; sport/+ and one level more
+  CHECK_FALSE(match("sport.*", "sport"));
+  CHECK_FALSE(match("sport.*", "sport.tennis.player1"));
+  CHECK(match("sport.*", "sport.tennis"));
+  // empty levels are no names at all, so nothing has to be guessed about them
+  for (const auto name : {".", "a.", ".a", "a..b"}) {
+    CHECK_FALSE(topic_filter::valid_topic(name, dialect::nats));
+    CHECK_FALSE(topic_filter::valid(name, dialect::nats));
+    CHECK_FALSE(match(">", name));
+    CHECK_FALSE(match("*.*", name));
+  }
+  // $SYS and the like are plain names, for wildcards too
+  CHECK(match(">", "$SYS.load"));
+  CHECK(match("*.load", "$SYS.load"));
+  CHECK(match("$SYS.>", "$SYS.load"));
+  // in dialect exact none of these characters means anything
+  for (const auto name : {"a/#", "a/+", "a.>", "a.*", "$SYS", "/", "."}) {
+    CHECK(topic_filter{name, dialect::exact}.matches(name));
+  }
+  CHECK_FALSE(topic_filter{"a.>", dialect::exact}.matches("a.b"));
+}
+
+TEST_CASE(
+    "topic_filter: R-51: a topic that begins like the filter, or the other way round, is another") {
   CHECK_FALSE(match("*.abc", "x.ab"));
   CHECK_FALSE(match("*.ab", "x.abc"));
   CHECK_FALSE(match("*.ab", "x.ab.c"));
@@ -277,10 +302,8 @@ TEST_CASE("topic_filter: a token may be as long as it likes") {
 TEST_CASE("topic_filter: many tokens under many wildcards take one pass") {
   std::string stars;
   std::string topic;
-  for (int i = 0; i != 50'000; ++i)
-    stars += "*.";
-  for (int i = 0; i != 99'999; ++i)
-    topic += "a.";
+  for (int i = 0; i != 50'000; ++i) stars += "*.";
+  for (int i = 0; i != 99'999; ++i) topic += "a.";
   const topic_filter filter{stars + ">"};
   CHECK(filter.matches(topic + "a"));
   CHECK_FALSE(filter.matches(topic));
@@ -378,8 +401,7 @@ TEST_CASE("topic_filter: a million random pairs match as the recursive reference
   int pairs = 0;
   int matched = 0;
   while (pairs != 1'000'000) {
-    for (std::string& topic : topics)
-      topic = random.text(topic_words);
+    for (std::string& topic : topics) topic = random.text(topic_words);
     for (int filters = 0; filters != 100;) {
       const std::string pattern = random.text(filter_words);
       if (!topic_filter::valid(pattern, dialect::nats)) continue;

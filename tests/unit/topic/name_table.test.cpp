@@ -88,7 +88,7 @@ TEST_CASE("name_table: the name is a copy, the caller's text may end") {
   CHECK(names.find(text) == nullptr);
 }
 
-TEST_CASE("name_table: while it grows every entry stays where it is, and is found") {
+TEST_CASE("name_table: R-52: while it grows every entry stays where it is, and is found") {
   table names;
   std::vector<const named*> made;
   for (int i = 0; i != 5000; ++i) {
@@ -131,7 +131,7 @@ TEST_CASE("name_table: an entry that cannot be made leaves the table as it was")
   CHECK(names.entries().size() == 33);
 }
 
-TEST_CASE("name_table: readers find, without a lock, what they were told is there") {
+TEST_CASE("name_table: R-06: readers find, without a lock, what they were told is there") {
   const test::watchdog dog{"name_table: find while adding"};
   constexpr int count = 4000;
   for (int round = 0; round != 3; ++round) {

@@ -537,10 +537,10 @@ TEST_CASE("subscription: cancel waits for the handler that runs in another threa
     at.wait_for(1);
     auto cancels = in_background([&] { sub.cancel(); });
     auto cancels_too = in_background([&] { sub.cancel(); });
+    while (sub.is_active()) std::this_thread::yield(); // one of them has begun
     test::let_it_sleep();
     CHECK_FALSE(cancels.is_back());
     CHECK_FALSE(cancels_too.is_back());
-    CHECK_FALSE(sub.is_active());
     at.is_open = true;
     CHECK(cancels.get());
     CHECK(*state == 1);
@@ -550,7 +550,7 @@ TEST_CASE("subscription: cancel waits for the handler that runs in another threa
   }
 }
 
-TEST_CASE("subscription: state may be destroyed as soon as cancel has returned") {
+TEST_CASE("subscription: R-40: state may be destroyed as soon as cancel has returned") {
   const test::watchdog dog{"subscription: state ends after cancel"};
   for (int round = 0; round != 200; ++round) {
     dispatcher hub;
@@ -904,4 +904,41 @@ TEST_CASE("subscription: a handler may own its subscription, which is cancelled 
   }
   hub.close();
   CHECK(watched.expired());
+}
+
+TEST_CASE("subscription: behind 64 unfinished calls a publish waits until one of them has ended") {
+  struct nested {
+    std::function<void()>* act = nullptr;
+    explicit nested(std::function<void()>* doing) noexcept : act{doing} {}
+    nested(nested&&) noexcept = default;
+    nested(const nested& other) {
+      if (other.act != nullptr) (*other.act)();
+    }
+    nested& operator=(nested&&) noexcept = default;
+    nested& operator=(const nested&) = default;
+    ~nested() = default;
+  };
+  mailroom::dispatcher<nested> hub;
+  const auto copied_to = hub.subscribe("a", {.capacity = 200});
+  const auto moved_to = hub.subscribe("a", {.capacity = 200});
+  std::atomic<bool> has_begun{false};
+  std::optional<test::background<std::function<bool()>>> late;
+  bool did_not_wait = true;
+  int depth = 0;
+  std::function<void()> again = [&] {
+    if (++depth != 64) {
+      hub.publish("a", nested{&again});
+      return;
+    }
+    late.emplace([&] { // 64 copies are being made in the first mailbox
+      has_begun.store(true);
+      return hub.publish("a", nested{nullptr}).delivered == 2;
+    });
+    test::wait_until([&] { return has_begun.load(); }, "the last publish did not begin");
+    test::let_it_sleep();
+    did_not_wait = late->is_back();
+  };
+  hub.publish("a", nested{&again});
+  CHECK_FALSE(did_not_wait);
+  CHECK(late->get());
 }

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+# The table of README.md and the tests agree: every test that it names exists, every test that bears
+# a number stands beside that number, and no number from 01 to 52 is missing.
+#   cmake -D TESTS=tests [-D README=tests/catalogue/README.md] -P check.cmake
+cmake_minimum_required(VERSION 3.25)
+if(NOT DEFINED README)
+  set(README ${CMAKE_CURRENT_LIST_DIR}/README.md)
+endif()
+
+# read(<path> <variable>): without what CMake's lists would stumble over.
+function(read path variable)
+  file(READ "${path}" text)
+  string(REPLACE ";" "," text "${text}")
+  string(REPLACE "[" "(" text "${text}")
+  string(REPLACE "]" ")" text "${text}")
+  string(REPLACE "\\" "/" text "${text}")
+  set(${variable} "${text}" PARENT_SCOPE)
+endfunction()
+
+# ---- What there is: the sources, each name in one piece
+file(GLOB_RECURSE files "${TESTS}/*.cpp" "${TESTS}/*.hpp")
+set(sources "")
+foreach(file IN LISTS files)
+  read("${file}" text)
+  string(REGEX REPLACE "\"[ \n]+\"" "" text "${text}")
+  string(APPEND sources "${text}\n")
+endforeach()
+string(REGEX MATCHALL "\"[^\"\n]*R-[0-9][0-9]: [^\"\n]*\"" numbered "${sources}")
+
+# ---- What the table says
+read("${README}" table)
+string(REGEX MATCHALL "\n[|] R-[0-9][0-9] [|][^\n]*" rows "${table}")
+set(seen "")
+foreach(row IN LISTS rows)
+  string(REGEX MATCH "R-[0-9][0-9]" number "${row}")
+  if(number IN_LIST seen)
+    message(SEND_ERROR "${number} stands twice in the table")
+  endif()
+  list(APPEND seen ${number})
+  if(NOT row MATCHES "^\n[|] R-[0-9][0-9] [|] [^|]+ [|] ([^|]+) [|]$")
+    message(SEND_ERROR "${number} is no row of three columns")
+    continue()
+  endif()
+  set(answer "${CMAKE_MATCH_1}")
+
+  string(REGEX MATCHALL "\"[^\"]+\"" names "${answer}")
+  foreach(name IN LISTS names)
+    string(FIND "${sources}" "${name}" at)
+    if(at EQUAL -1)
+      message(SEND_ERROR "${number} names a test that there is not: ${name}")
+    endif()
+    if(name MATCHES "R-[0-9][0-9]: ")
+      list(APPEND listed "${number} ${name}")
+    endif()
+  endforeach()
+  if(NOT names AND NOT answer MATCHES "^Does not apply")
+    message(SEND_ERROR "${number} names no test, and does not say why")
+  endif()
+endforeach()
+
+foreach(i RANGE 1 52)
+  string(REGEX REPLACE "^([0-9])$" "0\\1" i ${i})
+  if(NOT R-${i} IN_LIST seen)
+    message(SEND_ERROR "R-${i} is missing from the table")
+  endif()
+endforeach()
+
+# ---- Who bears a number is listed beside it
+list(REMOVE_DUPLICATES numbered)
+foreach(name IN LISTS numbered)
+  string(REGEX MATCH "R-[0-9][0-9]" number "${name}")
+  if(NOT "${number} ${name}" IN_LIST listed)
+    message(SEND_ERROR "the table does not list ${name} beside ${number}")
+  endif()
+endforeach()
