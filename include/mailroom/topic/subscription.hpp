@@ -88,8 +88,8 @@ public:
   /// Caller    anyone, also a handler of the subscription itself, even in several threads at once.
   ///           But handlers of two subscriptions that cancel each other's at the same time wait for
   ///           each other
-  /// Progress  blocking: waits for handlers in other threads, for other changes of subscriptions, and
-  ///           for publishers that are just picking up their list
+  /// Progress  blocking: waits for handlers in other threads, for other changes of subscriptions,
+  ///           and for publishers that are just picking up their list
   void cancel() noexcept {
     const auto kept = subscriber_; // a handler that is destroyed may own this subscription
     if (kept) kept->cancel();
