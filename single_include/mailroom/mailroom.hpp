@@ -334,12 +334,8 @@ inline constexpr std::size_t reader_stripes = 16;
 
 // ---- What a thread is, and what it is in the middle of
 
-/// A handler that the current thread is running, and the one around it.
-struct handler_frame {
-  const void* owner;
-  handler_frame* outer;
-  bool has_cancelled = false; // its own subscription
-};
+/// A handler that the current thread is running; topic/subscriber.hpp knows the rest.
+struct handler_frame;
 
 /// The innermost of them. Whoever sets it puts the former back, so nothing stays behind.
 inline thread_local handler_frame* innermost_handler = nullptr;
@@ -3701,8 +3697,8 @@ private:
 //      direct_subscriber   a handler, which runs in the publisher's thread
 //
 // Invariants
-//   (I1)  after cancel() has returned no handler of the subscriber runs, but for those that the
-//         calling thread itself is in, and none will
+//   (I1)  after cancel() has returned no handler of the subscriber begins, and none runs but for
+//         those that the calling thread is in, and, if it is in one, those excused by (I4)
 //   (I2)  a handler that throws costs the message that it was given, and no other
 //   (I3)  a counter for statistics orders nothing
 //   (I4)  a handler that has cancelled is excused until it leaves: others that cancel inside do not
@@ -3781,6 +3777,13 @@ concept handler_of = takes_delivery<F, T> || takes_message<F, T>;
 
 template <class T>
 class subscriber;
+
+/// A handler that the current thread is running, and the one around it.
+struct handler_frame {
+  const void* owner;
+  handler_frame* outer;
+  bool has_cancelled = false; // its own subscription
+};
 
 /// How long a full mailbox is waited for, and whether the message may be moved out of the envelope.
 enum class patience : unsigned char { none, moment, wait };
@@ -4517,7 +4520,8 @@ public:
   }
 
   /// Ends the subscription. When it returns no handler of it runs in another thread, and none will;
-  /// what was queued is gone, and publishers that waited for room are released.
+  /// what was queued is gone, and publishers that waited for room are released. Called by a handler
+  /// of the subscription, it does not wait for other handlers of it that have called it too.
   ///
   /// Caller    anyone, also a handler of the subscription itself, even in several threads at once.
   ///           But handlers of two subscriptions that cancel each other's at the same time wait for

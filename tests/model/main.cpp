@@ -64,7 +64,11 @@ constexpr double deep_seconds = 180;
 model::result check(const scenario::scenario& one) {
   auto how = one.how;
   how.most_seconds = one.when == depth::quick ? quick_seconds : deep_seconds;
-  const model::result found = model::check(how, one.body);
+  model::result found = model::check(how, one.body);
+  if (found.ok && how.parked >= 0 && found.parked == 0) {
+    found.ok = false;
+    found.message = "nobody ever stood still";
+  }
   const char* const cut = one.when == depth::quick ? "TAKES TOO LONG" : "holds so far, cut";
   std::printf("%-62s %10llu %10llu %7.2f s  %s\n", one.name.c_str(),
               static_cast<unsigned long long>(found.executions),

@@ -268,12 +268,8 @@ inline constexpr std::size_t reader_stripes = 16;
 
 // ---- What a thread is, and what it is in the middle of
 
-/// A handler that the current thread is running, and the one around it.
-struct handler_frame {
-  const void* owner;
-  handler_frame* outer;
-  bool has_cancelled = false; // its own subscription
-};
+/// A handler that the current thread is running; topic/subscriber.hpp knows the rest.
+struct handler_frame;
 
 /// The innermost of them. Whoever sets it puts the former back, so nothing stays behind.
 inline thread_local handler_frame* innermost_handler = nullptr;

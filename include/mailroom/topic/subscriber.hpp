@@ -11,8 +11,8 @@
 //      direct_subscriber   a handler, which runs in the publisher's thread
 //
 // Invariants
-//   (I1)  after cancel() has returned no handler of the subscriber runs, but for those that the
-//         calling thread itself is in, and none will
+//   (I1)  after cancel() has returned no handler of the subscriber begins, and none runs but for
+//         those that the calling thread is in, and, if it is in one, those excused by (I4)
 //   (I2)  a handler that throws costs the message that it was given, and no other
 //   (I3)  a counter for statistics orders nothing
 //   (I4)  a handler that has cancelled is excused until it leaves: others that cancel inside do not
@@ -102,6 +102,13 @@ concept handler_of = takes_delivery<F, T> || takes_message<F, T>;
 
 template <class T>
 class subscriber;
+
+/// A handler that the current thread is running, and the one around it.
+struct handler_frame {
+  const void* owner;
+  handler_frame* outer;
+  bool has_cancelled = false; // its own subscription
+};
 
 /// How long a full mailbox is waited for, and whether the message may be moved out of the envelope.
 enum class patience : unsigned char { none, moment, wait };

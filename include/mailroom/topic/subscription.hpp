@@ -83,7 +83,8 @@ public:
   }
 
   /// Ends the subscription. When it returns no handler of it runs in another thread, and none will;
-  /// what was queued is gone, and publishers that waited for room are released.
+  /// what was queued is gone, and publishers that waited for room are released. Called by a handler
+  /// of the subscription, it does not wait for other handlers of it that have called it too.
   ///
   /// Caller    anyone, also a handler of the subscription itself, even in several threads at once.
   ///           But handlers of two subscriptions that cancel each other's at the same time wait for

@@ -46,11 +46,9 @@ struct result {
   std::string message;          ///< what went wrong
   std::string schedule;         ///< and how to see it again: for replay()
   std::uint64_t executions = 0; ///< begun
-  std::uint64_t finished = 0;   ///< of these, not given up because nothing new was to come
   std::uint64_t states = 0;     ///< different ones, with the cache
   std::uint64_t steps = 0;
   std::uint64_t parked = 0; ///< executions in which the victim stood still
-  std::size_t deepest = 0;  ///< decisions
   double seconds = 0;
   std::map<site, order> sites; ///< every order that was used, if asked for
 };

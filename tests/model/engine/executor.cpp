@@ -61,7 +61,7 @@ void executor::execute(const program& body) {
   count_ = 0;
   current_ = 0;
   last_ = nobody;
-  is_concurrent_ = is_failed_ = is_given_up_ = false;
+  is_concurrent_ = is_failed_ = false;
   for (auto& each : names_) each = 1;
   taken_ = 0;
   spurious_left_ = options_.spurious;
@@ -80,8 +80,6 @@ void executor::execute(const program& body) {
   is_executing_ = is_concurrent_ = false;
   ++phase_;
   ++result_.executions;
-  if (!is_given_up_ && !is_failed_) ++result_.finished;
-  result_.deepest = std::max(result_.deepest, search_.depth());
 }
 
 void executor::start(std::size_t index, const program& body) {
@@ -231,7 +229,6 @@ std::size_t executor::pick() {
   const std::uint64_t now = search_.wants_state() ? state() : 0;
   const std::size_t chosen = search_.choose_thread(enabled, asleep_, last_, now);
   if (chosen == nobody) {
-    is_given_up_ = true;
     if (search_.wants_steps()) {
       for (std::size_t i = 0; i != count_; ++i) {
         if (contains(enabled, i)) search_.look_ahead(i, dependencies(i));

@@ -144,7 +144,6 @@ private:
   bool is_executing_ = false;
   bool is_concurrent_ = false;
   bool is_failed_ = false;
-  bool is_given_up_ = false;
   std::uint32_t phase_ = 1;
   std::uint32_t names_[max_threads] = {};
   unsigned taken_ = 0; // steps of all threads

@@ -24,9 +24,6 @@ void reset() noexcept;
 /// How many allocations were not given back.
 std::size_t live() noexcept;
 
-/// Does the address belong to the arena, and was it given back?
-bool is_freed(const void* address) noexcept;
-
 /// While it lives, what is allocated is the checker's own.
 class pause {
 public:

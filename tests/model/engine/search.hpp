@@ -77,7 +77,6 @@ public:
   }
 
   std::uint64_t states() const noexcept { return visited_.size(); }
-  std::size_t depth() const noexcept { return path_.size(); }
 
 private:
   struct decision {

@@ -249,11 +249,13 @@ TEST_CASE("platform: threads that live at the same time mostly have different hi
 }
 
 TEST_CASE("platform: a thread begins outside of every handler") {
-  const detail::handler_frame* inner = nullptr;
-  detail::handler_frame frame{&frame, detail::innermost_handler};
-  detail::innermost_handler = &frame;
+  char here = 0;
+  auto* const frame = static_cast<detail::handler_frame*>(static_cast<void*>(&here));
+  const detail::handler_frame* inner = frame;
+  detail::innermost_handler = frame;
   std::thread{[&inner] { inner = detail::innermost_handler; }}.join();
   CHECK(inner == nullptr);
-  detail::innermost_handler = frame.outer;
+  CHECK(detail::innermost_handler == frame);
+  detail::innermost_handler = nullptr;
   CHECK(detail::innermost_handler == nullptr);
 }

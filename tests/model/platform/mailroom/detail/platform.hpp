@@ -148,11 +148,7 @@ inline constexpr std::size_t reader_stripes = 1;
 
 // ---- What a thread is
 
-struct handler_frame {
-  const void* owner;
-  handler_frame* outer;
-  bool has_cancelled = false; // its own subscription
-};
+struct handler_frame;
 inline handler_frame* innermost_handler = nullptr;
 inline const bool innermost_handler_is_kept = [] {
   model::keep_per_thread(reinterpret_cast<void**>(&innermost_handler));

@@ -149,11 +149,7 @@ inline constexpr std::size_t reader_stripes = 2;
 
 // ---- What a thread is
 
-struct handler_frame {
-  const void* owner;
-  handler_frame* outer;
-  bool has_cancelled = false; // its own subscription
-};
+struct handler_frame;
 inline thread_local handler_frame* innermost_handler = nullptr;
 
 /// All begin their searches at the same place, so that everybody meets.
