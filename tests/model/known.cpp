@@ -144,7 +144,7 @@ void add_waits(std::vector<known_program>& all) {
                    run({[&] { both(a, b); }, [&] { both(b, a); }});
                  }});
   all.push_back({"a sleeper on the word that changes", nullptr, {}, sleep_until_flag(false, true)});
-  all.push_back({"a sleeper that may wake without a reason",
+  all.push_back({"R-50: a sleeper that may wake without a reason",
                  nullptr,
                  {.spurious = 1},
                  sleep_until_flag(false, true)});

@@ -435,7 +435,7 @@ void add_ordering(std::vector<litmus>& all) {
       {"publish by an acq_rel RMW, then look", true, publish_then_look(acq_rel, seq_cst, true)});
   all.push_back(
       {"publish, then look with acquire", true, publish_then_look(seq_cst, acquire, true)});
-  all.push_back({"publish, then look; the sleeper has no fence", true,
+  all.push_back({"R-50: publish, then look; the sleeper has no fence", true,
                  publish_then_look(seq_cst, seq_cst, false)});
   all.push_back({"LB acquire", false, load_buffering(acquire, relaxed)});
   all.push_back({"LB release", false, load_buffering(relaxed, release)});
