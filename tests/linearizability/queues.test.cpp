@@ -41,6 +41,14 @@ using mailroom::mailbox;
 using mailroom::mpmc_queue;
 using mailroom::spsc_queue;
 
+/// A number in a message that does not fit into a line.
+struct large_number {
+  large_number(number message = 0) noexcept : value{message} {} // NOLINT: it is a number
+  operator number() const noexcept { return value; }
+  number value;
+  number padding[3] = {};
+};
+
 template <class T>
 using spsc_mailbox = mailbox<T, spsc_queue<T>>;
 template <class T>
@@ -143,9 +151,11 @@ void each_shape(number messages, bool closes, const Claim& claim) {
 TEST_CASE("linearizability: every history of an spsc_queue is that of a queue") {
   for (const std::size_t capacity : capacities) {
     const shape how{1, 1, capacity, 100'000, false};
-    check_rounds<style::singles, spsc_queue<number>>(how, 20);
+    check_rounds<style::singles, spsc_queue<number>>(how, 10);
     check_rounds<style::singles, spsc_queue<stalling_number>>(how, 10);
-    check_rounds<style::runs, spsc_queue<number>>(how, 10);
+    check_rounds<style::runs, spsc_queue<number>>(how, 5);
+    check_rounds<style::singles, spsc_queue<large_number>>(how, 10);
+    check_rounds<style::runs, spsc_queue<large_number>>(how, 5);
   }
 }
 

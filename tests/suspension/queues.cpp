@@ -10,7 +10,16 @@
 namespace test {
 namespace {
 
-using spsc = mailroom::spsc_queue<int>;
+/// A number in a message that does not fit into a line.
+struct large {
+  large(int number = 0) : value{number} {} // NOLINT(google-explicit-constructor): it is a number
+  operator int() const { return value; }
+  int value;
+  int padding[3] = {};
+};
+
+template <class T>
+using spsc = mailroom::spsc_queue<T>;
 using mpmc = mailroom::mpmc_queue<int>;
 
 template <class Box>
@@ -35,13 +44,20 @@ finding examine_in_all_states(const std::string& name, const char* promised, dee
 
 // ---- One producer, one consumer
 
-std::string spsc_fault(world<spsc>& all) { return all.fault(); }
+template <class T>
+std::string spsc_fault(world<spsc<T>>& all) {
+  return all.fault();
+}
 
-bool is_a_size(const world<spsc>& all) { return all.box.size_approx() <= all.box.capacity(); }
+template <class T>
+bool is_a_size(const world<spsc<T>>& all) {
+  return all.box.size_approx() <= all.box.capacity();
+}
 
 /// The consumer's operations. All that was there before must come out, whatever the producer is in
 /// the middle of; then each call must return.
-std::vector<company> consumers(const std::shared_ptr<world<spsc>>& all, const state& at) {
+template <class T>
+std::vector<company> consumers(const std::shared_ptr<world<spsc<T>>>& all, const state& at) {
   const auto all_of_it = [all, at](auto take) {
     return part{[=, left = at.inside]() mutable {
       const std::size_t taken = take(*all);
@@ -56,7 +72,8 @@ std::vector<company> consumers(const std::shared_ptr<world<spsc>>& all, const st
 }
 
 /// The producer's: all the room that was there before must be had.
-std::vector<company> producers(const std::shared_ptr<world<spsc>>& all, const state& at) {
+template <class T>
+std::vector<company> producers(const std::shared_ptr<world<spsc<T>>>& all, const state& at) {
   const auto all_room = [all, at](auto put) {
     return part{[=, left = at.capacity - at.inside]() mutable {
       const std::size_t done = put(*all);
@@ -69,7 +86,8 @@ std::vector<company> producers(const std::shared_ptr<world<spsc>>& all, const st
           {"size_approx", {}, {{[all] { return is_a_size(*all); }}}}};
 }
 
-std::vector<company> both_sides(const std::shared_ptr<world<spsc>>& all, const state& at) {
+template <class T>
+std::vector<company> both_sides(const std::shared_ptr<world<spsc<T>>>& all, const state& at) {
   const auto carry = [all, at] {
     (void)all->fill();
     return all->drain() == at.capacity;
@@ -77,8 +95,9 @@ std::vector<company> both_sides(const std::shared_ptr<world<spsc>>& all, const s
   return {{"push and pop", {}, {{carry}}}};
 }
 
-void show_and_drop(world<spsc>& all) {
-  if (const int* const first = all.box.front(); first != nullptr) {
+template <class T>
+void show_and_drop(world<spsc<T>>& all) {
+  if (const T* const first = all.box.front(); first != nullptr) {
     all.book.out(*first);
     all.box.pop_front();
   }
@@ -138,21 +157,27 @@ std::vector<company> anybody(const std::shared_ptr<world<mpmc>>& all, const stat
           {"two others", {}, {other, other}}};
 }
 
+template <class T>
+void examine_spsc_queue_of(const std::string& name, std::vector<finding>& all) {
+  const auto add = [&](const char* operation, deed<spsc<T>> victim, others<spsc<T>> there) {
+    all.push_back(examine_in_all_states<spsc<T>>(name + operation, "wait-free", victim, there,
+                                                 spsc_fault<T>));
+  };
+  add("try_push", [](auto& of) { (void)of.push(); }, consumers<T>);
+  add("try_push_range", [](auto& of) { (void)of.push_range(3); }, consumers<T>);
+  add("try_pop", [](auto& of) { (void)of.pop(); }, producers<T>);
+  add("try_pop_n", [](auto& of) { (void)of.pop_n(2); }, producers<T>);
+  add("consume_all", [](auto& of) { (void)of.consume_all(); }, producers<T>);
+  add("front, pop_front", show_and_drop<T>, producers<T>);
+  add("size_approx", [](auto& of) { (void)of.box.size_approx(); }, both_sides<T>);
+}
+
 } // namespace
 
 std::vector<finding> examine_spsc_queue() {
   std::vector<finding> all;
-  const auto add = [&](const char* name, deed<spsc> victim, others<spsc> there) {
-    all.push_back(examine_in_all_states<spsc>("spsc_queue " + std::string{name}, "wait-free",
-                                              victim, there, spsc_fault));
-  };
-  add("try_push", [](auto& of) { (void)of.push(); }, consumers);
-  add("try_push_range", [](auto& of) { (void)of.push_range(3); }, consumers);
-  add("try_pop", [](auto& of) { (void)of.pop(); }, producers);
-  add("try_pop_n", [](auto& of) { (void)of.pop_n(2); }, producers);
-  add("consume_all", [](auto& of) { (void)of.consume_all(); }, producers);
-  add("front, pop_front", show_and_drop, producers);
-  add("size_approx", [](auto& of) { (void)of.box.size_approx(); }, both_sides);
+  examine_spsc_queue_of<int>("spsc_queue ", all);
+  examine_spsc_queue_of<large>("spsc_queue, large messages ", all);
   return all;
 }
 

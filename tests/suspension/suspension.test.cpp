@@ -94,14 +94,14 @@ TEST_CASE("mailbox: who sleeps is woken by the next one, wherever the first stan
   const std::string push = "the push that sleeps: ";
   const std::string wake = " .. event_count.hpp wake\n";
   const std::string busy = "the pop that sleeps, though another closes: "
-                           "closing.hpp fence .. spsc_queue.hpp store\n";
+                           "closing.hpp fence .. line_ring.hpp store\n";
   check(test::examine_sleepers(),
         {{"mailbox push, a pop sleeps", pop + "closing.hpp load" + wake},
          {"mailbox pop, a push sleeps", push + "exchange_ring.hpp load" + wake},
          {"mailbox close, a pop sleeps", pop + "mailbox.hpp store" + wake},
          {"mailbox close, a push sleeps", push + "mailbox.hpp store" + wake},
          {"mailbox over spsc_queue push, a pop sleeps", pop + "closing.hpp store" + wake + busy},
-         {"mailbox over spsc_queue pop, a push sleeps", push + "spsc_queue.hpp load" + wake}});
+         {"mailbox over spsc_queue pop, a push sleeps", push + "line_ring.hpp load" + wake}});
 }
 
 TEST_CASE("publish stops no publish; a change waits while it takes the list, or runs a handler") {

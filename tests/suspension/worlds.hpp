@@ -97,7 +97,7 @@ struct world {
     return messages.size();
   }
   std::size_t consume_all() {
-    return box.consume_all([this](int&& each) { book.out(each); });
+    return box.consume_all([this](auto&& each) { book.out(each); });
   }
 
   /// Until it is full, or empty.

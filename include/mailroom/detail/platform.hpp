@@ -12,10 +12,11 @@
 //   cell<T>      room for one T, which may or may not be alive
 //   fence()      a fence of the given order
 //   relax()      tells the core that this loop waits; yield() gives the core away
+//   prefetch_for_write()  asks for a cache line that is going to be written
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
 //   stack_hint() a number that mostly differs between threads
-//   spins_before_sleep, reader_stripes  numbers that suit today's machines
+//   line_bytes, spins_before_sleep, reader_stripes  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
 //
 // Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
@@ -130,6 +131,9 @@ public:
   /// The T that lives here.
   T& value() noexcept { return value_; }
 
+  /// Where a T may be made by other means.
+  T* place() noexcept { return std::addressof(value_); }
+
   /// Ends its life.
   void destroy() noexcept { std::destroy_at(std::addressof(value_)); }
 
@@ -155,6 +159,13 @@ inline void relax() noexcept {
   asm volatile("yield" ::: "memory");
 #elif defined(__riscv)
   asm volatile(".insn i 0x0F, 0, x0, x0, 0x010" ::: "memory"); // pause; a no-op where unknown
+#endif
+}
+
+/// Asks for the cache line of `address`, to write to it soon. Any address will do.
+inline void prefetch_for_write([[maybe_unused]] const void* address) noexcept {
+#if defined(__GNUC__)
+  __builtin_prefetch(address, 1);
 #endif
 }
 
@@ -259,6 +270,10 @@ inline void futex_wake_all(futex& place) {
 #endif
 
 // ---- Numbers that suit a machine, and that no promise depends on
+
+/// How much travels between two cores at a time. (What two threads write is further apart: see
+/// cache_line.)
+inline constexpr std::size_t line_bytes = 64;
 
 /// How often a waiting thread looks again before it sleeps: about a microsecond or two.
 inline constexpr int spins_before_sleep = 64;

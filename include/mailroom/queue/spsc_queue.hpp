@@ -8,48 +8,40 @@
 // Instead use  mpmc_queue when either side has more than one thread;
 //              mailbox when somebody should sleep until there is a message or room.
 //
-// A ring of slots and two positions that only grow; position p lives in slot p & mask.
-//
-//              head (the consumer's)   tail (the producer's)
-//                v                       v
-//      . . . . . a  b  c  d  e  f  g  h  . . . .
+// Two rings have the same members, and the size of a message decides which one is used.
+// line_ring.hpp packs messages of up to 16 bytes into cache lines that carry their own news;
+// index_ring.hpp is the classical ring with two positions. There is the proof and there are the
+// memory orders; this is what one calls.
 //
 // Invariants
-//   (I1)  0 <= tail - head <= capacity, in unsigned arithmetic; the positions may wrap
-//   (I2)  the slots of [head, tail) hold a message; all others are raw storage
-//   (I3)  only the producer writes tail and seen_head, only the consumer head and seen_tail; a
-//         thread that reads what only it writes needs no order
-//   (I4)  seen_head <= head and seen_tail <= tail: a stale copy can only err towards looking again
-//   (I5)  pushed() tells a number, not what is in the messages; that it is not below popped() comes
-//         from (E)
+//   (I1)  capacity is exactly what was asked for: full and empty are told from the positions of
+//         both sides, and each side looks again before it says so
+//   (I2)  what a call has built or taken is told to the other side when the call ends, also when it
+//         ends by an exception
 //
-// Memory order: two edges carry everything between the threads.
-//   (F)   filled:  the producer stores tail -> the consumer loads it and sees the messages built.
-//   (E)   emptied: the consumer stores head -> the producer loads it and sees the slots empty.
-//
-// Decision: capacity is exactly what was asked for, over a ring of the next power of two, so that
-//   neither side divides, and none keeps a slot free to tell full from empty.
-// Decision: a run of messages is published once. If an iterator or a constructor throws in the
-//   middle, what was taken before is published: an input iterator cannot give it back.
-//
-// Sources: Lamport, Specifying Concurrent Program Modules, TOPLAS 1983 (the ring); Le, Guatto,
-// Cohen, Pop, Correct and Efficient Bounded FIFO Queues, SBAC-PAD 2013 (the orders and the copies).
+// Decision: two rings, and no more. With 8-byte messages, 1024 places and the cores of one machine
+//   (EPYC, two virtual cores), lines take as long as the best ring with positions while the cores
+//   are near, and a quarter of its time while they are far apart. With 64-byte messages a word
+//   beside each message gained nothing.
+// Decision: if an iterator or a constructor throws in the middle of a range, what was taken before
+//   is published: an input iterator cannot give it back.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
 #include <mailroom/detail/capacity.hpp>
-#include <mailroom/detail/storage.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/core/concepts.hpp>
+#include <mailroom/queue/index_ring.hpp>
+#include <mailroom/queue/line_ring.hpp>
 
 #include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible, assignable_from
 #include <cstddef>     // size_t
-#include <cstdint>     // uint64_t
+#include <cstdint>     // int64_t, uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
-#include <memory>      // allocator
+#include <memory>      // addressof, allocator
 #include <span>        // span
-#include <type_traits> // is_nothrow_constructible, is_nothrow_move_constructible
+#include <type_traits> // conditional, is_invocable_r, is_nothrow_constructible, ...
 #include <utility>     // forward, move
 
 namespace mailroom::inline v0 {
@@ -108,11 +100,11 @@ public:
     requires std::constructible_from<T, Args...>
   queue_status try_emplace(Args&&... args) noexcept(std::is_nothrow_constructible_v<T, Args...>);
 
-  /// Puts as many messages of [first, last) at the back as fit, and publishes them together.
+  /// Puts as many messages of [first, last) at the back as fit, at most capacity().
   ///
   /// Caller    the producer
   /// Progress  wait-free, if the iterator is
-  /// Cost      O(messages taken): one release store
+  /// Cost      O(messages taken): one release store, or one for each cache line
   /// Throws    what the iterator or T's constructor throws; the messages before are in the queue
   /// Returns   the first element that was not taken
   template <std::input_iterator I, std::sentinel_for<I> S>
@@ -123,6 +115,19 @@ public:
   ///
   /// Returns   the rest, untouched
   std::span<T> try_move_range(std::span<T> messages);
+
+  /// Lets `fill(place, n)` build up to n messages in raw storage for T[n], from the first on, and
+  /// publishes them. n is at most `max`, and often less: the slots up to the end of a line, or of
+  /// the ring. fill says how many it has built; if it throws, it has destroyed them.
+  ///
+  /// Caller    the producer
+  /// Progress  wait-free, if fill is
+  /// Cost      one release store
+  /// Throws    what `fill` throws; the queue is then as before
+  /// Returns   how many were built; 0 when the queue is full, without a call of fill
+  template <class F>
+    requires std::is_invocable_r_v<std::size_t, F&, T*, std::size_t>
+  size_type try_write_n(size_type max, F&& fill);
 
   // ---- The consumer
 
@@ -152,8 +157,8 @@ public:
   template <std::output_iterator<T> O>
   size_type try_pop_n(O out, size_type max);
 
-  /// Hands every message that is there at the call to `handler`, in place, as T&&, and gives the
-  /// slots back together. The handler may not pop from the queue.
+  /// Hands messages to `handler`, in place, as T&&, until there is none, and at most capacity().
+  /// The slots are given back together. The handler may not pop from the queue.
   ///
   /// Caller    the consumer
   /// Progress  wait-free, if the handler is
@@ -174,6 +179,19 @@ public:
   /// Progress  wait-free
   void pop_front() noexcept;
 
+  /// The first messages that stand in one piece, often not all; none when the queue is empty. They
+  /// stay there.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free
+  std::span<T> readable() noexcept;
+
+  /// Destroys the first `count` of what readable() showed, and gives their slots back together.
+  ///
+  /// Caller    the consumer, after readable() answered at least `count` messages
+  /// Progress  wait-free
+  void release(size_type count) noexcept;
+
   // ---- Anybody
 
   /// How many messages there are about now, in [0, capacity()]: a hint, never a reason.
@@ -183,53 +201,29 @@ public:
   size_type size_approx() const noexcept;
 
   /// How many messages fit: exactly what was asked for.
-  size_type capacity() const noexcept { return capacity_; }
+  size_type capacity() const noexcept { return ring_.capacity(); }
 
   /// How many messages were ever put in, and how many were ever taken out. Exact once the threads
   /// have stopped; while they run each only grows, and popped() read first is never above pushed().
   ///
   /// Caller    anyone
   /// Progress  wait-free
-  std::uint64_t pushed() const noexcept;
-  std::uint64_t popped() const noexcept;
+  std::uint64_t pushed() const noexcept { return ring_.written(); }
+  std::uint64_t popped() const noexcept { return ring_.read(); }
 
 private:
-  using enum detail::memory_order;
-  using position = std::uint64_t;
-  static constexpr std::size_t static_slots =
-      Capacity == dynamic_capacity ? dynamic_capacity : detail::slots_for(Capacity);
-
-  /// Publishes, when it goes out of scope, the run that one side has got through.
-  struct published_run {
-    detail::atomic<position>& end;
-    const position from;
-    position at = from;
-    ~published_run() {
-      if (at != from) end.store(at, release); // (F) (E)
-    }
-  };
+  static constexpr bool fits_into_lines = sizeof(T) <= detail::line_bytes / 4;
+  using ring = std::conditional_t<fits_into_lines, detail::line_ring<T, Capacity, Allocator>,
+                                  detail::index_ring<T, Capacity, Allocator>>;
+  using writer = typename ring::writer;
+  using reader = typename ring::reader;
+  using cells = std::span<detail::cell<T>>;
 
   friend struct detail::test_access;
-  spsc_queue(std::size_t capacity, const Allocator& allocator, position first);
+  spsc_queue(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
+      : ring_{capacity, allocator, first} {}
 
-  T& slot(position at) noexcept { return cell(at).value(); }
-  detail::cell<T>& cell(position at) noexcept {
-    return cells_[static_cast<std::size_t>(at) & (cells_.size() - 1)];
-  }
-  position room(position tail) noexcept;
-  position waiting(position head) noexcept;
-
-  // Constant after construction, but for the cells.
-  const std::size_t capacity_;
-  detail::storage<detail::cell<T>, static_slots, Allocator> cells_;
-
-  // The producer's line.
-  alignas(detail::cache_line) detail::atomic<position> tail_;
-  position seen_head_;
-
-  // The consumer's line.
-  alignas(detail::cache_line) detail::atomic<position> head_;
-  position seen_tail_;
+  ring ring_;
 };
 
 template <class T, std::size_t Capacity, class Allocator>
@@ -255,10 +249,11 @@ template <class... Args>
   requires std::constructible_from<T, Args...>
 queue_status spsc_queue<T, Capacity, Allocator>::try_emplace(Args&&... args) noexcept(
     std::is_nothrow_constructible_v<T, Args...>) {
-  const position tail = tail_.load(relaxed); // (I3)
-  if (room(tail) == 0) return queue_status::full;
-  cell(tail).construct(std::forward<Args>(args)...);
-  tail_.store(tail + 1, release); // (F)
+  writer back{ring_};
+  detail::cell<T>* const cell = back.next();
+  if (cell == nullptr) return queue_status::full;
+  cell->construct(std::forward<Args>(args)...);
+  back.built(1);
   return queue_status::success;
 }
 
@@ -266,12 +261,18 @@ template <message T, std::size_t Capacity, class Allocator>
 template <std::input_iterator I, std::sentinel_for<I> S>
   requires std::constructible_from<T, std::iter_reference_t<I>>
 I spsc_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
-  published_run run{tail_, tail_.load(relaxed)}; // (I3)
-  seen_head_ = head_.load(acquire);              // (E)
-  const position end = seen_head_ + capacity_;
-  for (; run.at != end && first != last; ++first) {
-    cell(run.at).construct(*first);
-    ++run.at;
+  writer back{ring_};
+  size_type left = capacity();
+  while (left != 0 && first != last) {
+    const cells room = back.room();
+    if (room.empty()) break;
+    for (detail::cell<T>& each : room.first(std::min(room.size(), left))) {
+      if (first == last) break;
+      each.construct(*first);
+      back.built(1);
+      --left;
+      ++first;
+    }
   }
   return first;
 }
@@ -284,11 +285,28 @@ std::span<T> spsc_queue<T, Capacity, Allocator>::try_move_range(std::span<T> mes
 }
 
 template <message T, std::size_t Capacity, class Allocator>
+template <class F>
+  requires std::is_invocable_r_v<std::size_t, F&, T*, std::size_t>
+std::size_t spsc_queue<T, Capacity, Allocator>::try_write_n(size_type max, F&& fill) {
+  writer back{ring_};
+  const cells room = back.room();
+  const size_type most = std::min(room.size(), max);
+  if (most == 0) return 0;
+  const size_type count = fill(room.front().place(), most);
+  back.built(count);
+  return count;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
 expected<T, queue_status>
 spsc_queue<T, Capacity, Allocator>::try_pop() noexcept(std::is_nothrow_move_constructible_v<T>) {
-  T* const first = front();
-  if (first == nullptr) return unexpected{queue_status::empty};
-  return {detail::take, *first, [this] { pop_front(); }};
+  reader front{ring_};
+  detail::cell<T>* const cell = front.next();
+  if (cell == nullptr) return unexpected{queue_status::empty};
+  return {detail::take, cell->value(), [&] {
+            cell->destroy();
+            front.taken(1);
+          }};
 }
 
 template <message T, std::size_t Capacity, class Allocator>
@@ -296,94 +314,89 @@ queue_status
 spsc_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept(std::is_nothrow_move_assignable_v<T>)
   requires std::assignable_from<T&, T&&>
 {
-  T* const first = front();
-  if (first == nullptr) return queue_status::empty;
-  into = std::move(*first);
-  pop_front();
+  reader front{ring_};
+  detail::cell<T>* const cell = front.next();
+  if (cell == nullptr) return queue_status::empty;
+  into = std::move(cell->value());
+  cell->destroy();
+  front.taken(1);
   return queue_status::success;
 }
 
 template <message T, std::size_t Capacity, class Allocator>
 template <std::output_iterator<T> O>
 std::size_t spsc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) {
-  const position head = head_.load(relaxed);                     // (I3)
-  if (seen_tail_ - head < max) seen_tail_ = tail_.load(acquire); // (F)
-  const position count = std::min<position>(seen_tail_ - head, max);
-  published_run run{head_, head};
-  for (; run.at != head + count; ++out) {
-    *out = std::move(slot(run.at));
-    cell(run.at).destroy();
-    ++run.at;
+  reader front{ring_};
+  size_type count = 0;
+  while (count != max) {
+    const cells ready = front.ready();
+    if (ready.empty()) break;
+    for (detail::cell<T>& each : ready.first(std::min(ready.size(), max - count))) {
+      *out = std::move(each.value());
+      each.destroy();
+      front.taken(1);
+      ++count;
+      ++out;
+    }
   }
-  return static_cast<std::size_t>(count);
+  return count;
 }
 
 template <message T, std::size_t Capacity, class Allocator>
 template <message_handler<T> F>
 std::size_t spsc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
   struct consumed {
-    spsc_queue& queue;
-    published_run& run;
-    ~consumed() { queue.cell(run.at++).destroy(); }
+    detail::cell<T>& cell;
+    reader& front;
+    ~consumed() {
+      cell.destroy();
+      front.taken(1);
+    }
   };
-  const position head = head_.load(relaxed); // (I3)
-  seen_tail_ = tail_.load(acquire);          // (F)
-  published_run run{head_, head};
-  while (run.at != seen_tail_) {
-    const consumed one{*this, run};
-    handler(std::move(slot(run.at)));
+  reader front{ring_};
+  size_type count = 0;
+  while (count != capacity()) {
+    const cells ready = front.ready();
+    if (ready.empty()) break;
+    for (detail::cell<T>& each : ready.first(std::min(ready.size(), capacity() - count))) {
+      const consumed one{each, front};
+      handler(std::move(each.value()));
+      ++count;
+    }
   }
-  return static_cast<std::size_t>(seen_tail_ - head);
+  return count;
 }
 
 template <message T, std::size_t Capacity, class Allocator>
 T* spsc_queue<T, Capacity, Allocator>::front() noexcept {
-  const position head = head_.load(relaxed); // (I3)
-  return waiting(head) == 0 ? nullptr : std::addressof(slot(head));
+  detail::cell<T>* const cell = reader{ring_}.next();
+  return cell == nullptr ? nullptr : std::addressof(cell->value());
 }
 
 template <message T, std::size_t Capacity, class Allocator>
 void spsc_queue<T, Capacity, Allocator>::pop_front() noexcept {
-  const position head = head_.load(relaxed); // (I3)
-  cell(head).destroy();
-  head_.store(head + 1, release); // (E)
+  release(1);
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+std::span<T> spsc_queue<T, Capacity, Allocator>::readable() noexcept {
+  const cells ready = reader{ring_}.ready();
+  if (ready.empty()) return {};
+  return {std::addressof(ready.front().value()), ready.size()};
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+void spsc_queue<T, Capacity, Allocator>::release(size_type count) noexcept {
+  reader front{ring_};
+  for (detail::cell<T>& each : front.ready().first(count)) each.destroy();
+  front.taken(count);
 }
 
 template <message T, std::size_t Capacity, class Allocator>
 std::size_t spsc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
   const std::uint64_t out = popped();
   const auto size = static_cast<std::int64_t>(pushed() - out);
-  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity_);
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-std::uint64_t spsc_queue<T, Capacity, Allocator>::pushed() const noexcept {
-  return tail_.load(relaxed); // (I5)
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-std::uint64_t spsc_queue<T, Capacity, Allocator>::popped() const noexcept {
-  return head_.load(acquire); // (E)
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-spsc_queue<T, Capacity, Allocator>::spsc_queue(std::size_t capacity, const Allocator& allocator,
-                                               position first)
-    : capacity_{capacity}, cells_{detail::slots_for(capacity), allocator}, tail_{first},
-      seen_head_{first}, head_{first}, seen_tail_{first} {}
-
-/// How many messages fit behind `tail`, looking again only when none seems to.
-template <message T, std::size_t Capacity, class Allocator>
-std::uint64_t spsc_queue<T, Capacity, Allocator>::room(position tail) noexcept {
-  if (tail - seen_head_ == capacity_) seen_head_ = head_.load(acquire); // (E)
-  return capacity_ - (tail - seen_head_);
-}
-
-/// How many messages stand at `head`, looking again only when none seems to.
-template <message T, std::size_t Capacity, class Allocator>
-std::uint64_t spsc_queue<T, Capacity, Allocator>::waiting(position head) noexcept {
-  if (head == seen_tail_) seen_tail_ = tail_.load(acquire); // (F)
-  return seen_tail_ - head;
+  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
 }
 
 } // namespace mailroom::inline v0

@@ -31,16 +31,19 @@ struct collector {
   }
 };
 
-/// A queue, and what it has answered.
+/// A queue, and what it has answered. Its messages are numbers, or can be taken for some.
 template <class Queue>
 class client {
+  using value_type = typename Queue::value_type;
+
 public:
   /// `first` is the position that the queue begins at. Before the threads begin, `passed` messages
   /// go through, and `inside` are left inside.
   client(std::size_t capacity, std::uint64_t first, unsigned passed = 0, unsigned inside = 0)
       : queue{test::test_access::starting_at<Queue>(capacity, first)}, past{capacity} {
     for (unsigned i = 0; i != passed; ++i) {
-      model::require(queue.try_push(1000U + i) == queue_status::success, "there is room");
+      model::require(queue.try_push(value_type{1000U + i}) == queue_status::success,
+                     "there is room");
       model::require(queue.try_pop().has_value(), "there is a message");
     }
     for (unsigned i = 0; i != inside; ++i) push(100 + i);
@@ -48,12 +51,12 @@ public:
 
   void push(unsigned value) {
     const auto begin = model::this_moment();
-    const auto answer = queue.try_push(value);
+    const auto answer = queue.try_push(value_type{value});
     past.note_push(value, answer, begin);
   }
   bool pop() {
     const auto begin = model::this_moment();
-    unsigned value = 0;
+    value_type value{0};
     const auto answer = queue.try_pop(value);
     past.note_pop(value, answer, begin);
     return answer == queue_status::success;
@@ -85,7 +88,7 @@ public:
     const auto begin = model::this_moment();
     std::array<unsigned, 8> got{};
     std::size_t count = 0;
-    (void)queue.consume_all([&](unsigned&& each) { got[count++] = each; });
+    (void)queue.consume_all([&](value_type&& each) { got[count++] = each; });
     note_popped(got, count, begin, sees_end ? queue.capacity() : 1);
   }
 

@@ -6,19 +6,33 @@
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <cstdint> // uint64_t
-#include <memory>  // unique_ptr
+#include <string>  // string
+#include <utility> // exchange, move
 
 namespace scenario {
 namespace {
 
-using queue = mailroom::spsc_queue<unsigned>;
+/// In the model a line has room for two numbers (line_bytes), so these travel in lines,
+using small = unsigned;
+
+/// and these in the ring with two positions.
+struct large {
+  explicit large(unsigned number) : value{number} {}
+  operator unsigned() const { return value; }
+  unsigned value;
+  unsigned padding = 0;
+};
+
+template <class T>
+using queue = mailroom::spsc_queue<T>;
 constexpr std::uint64_t wrap = ~std::uint64_t{0}; // the position before 0
 
 /// Everything that a producer and a consumer can do, in any order.
+template <class T>
 model::program anything(std::size_t capacity, unsigned pushes, unsigned pops, std::uint64_t first,
                         unsigned inside = 0) {
   return [=] {
-    client<queue> q{capacity, first, 0, inside};
+    client<queue<T>> q{capacity, first, 0, inside};
     model::run({[&] {
                   for (unsigned i = 0; i != pushes; ++i) {
                     if (model::any(2) == 0) {
@@ -42,11 +56,12 @@ model::program anything(std::size_t capacity, unsigned pushes, unsigned pops, st
 }
 
 /// Whoever looks sees a size that was possible, and counts that only grow.
+template <class T>
 void looks() {
-  queue q{1};
+  queue<T> q{1};
   model::run({[&] {
-                (void)q.try_push(1U);
-                (void)q.try_push(2U);
+                (void)q.try_push(T{1U});
+                (void)q.try_push(T{2U});
               },
               [&] {
                 (void)q.try_pop();
@@ -64,14 +79,15 @@ void looks() {
 
 /// What happened before a push is seen by whoever takes its message, and what happened before a pop
 /// by whoever uses its room.
+template <class T>
 void hands_on() {
-  queue q{1};
+  queue<T> q{1};
   model::plain before_push, before_pop;
   const auto here = std::source_location::current();
   model::run({[&] {
                 before_push.write(here);
-                (void)q.try_push(1U);
-                if (q.try_push(2U) == queue_status::success) before_pop.write(here);
+                (void)q.try_push(T{1U});
+                if (q.try_push(T{2U}) == queue_status::success) before_pop.write(here);
               },
               [&] {
                 before_pop.write(here);
@@ -79,25 +95,27 @@ void hands_on() {
               }});
 }
 
-/// Takes a message, and fails in the middle of it.
+/// Fails to be made of 0, and to be moved when it is told to.
 struct fragile {
-  unsigned value;
-  bool fails = false;
+  static constexpr unsigned fails = 1U << 31;
   explicit fragile(unsigned number) : value{number} {
     if (number == 0) throw number;
   }
-  fragile(fragile&& other) : value{other.value} {
-    if (other.fails) {
-      other.fails = false;
-      throw value;
-    }
+  fragile(fragile&& other) : value{other.value & ~fails} {
+    if (std::exchange(other.value, value) != value) throw value;
   }
   fragile& operator=(fragile&&) = default;
+  unsigned value;
+};
+struct large_fragile : fragile {
+  using fragile::fragile;
+  unsigned padding = 0;
 };
 
 /// A constructor that throws puts nothing in; a move that throws takes nothing out.
+template <class T>
 void throws() {
-  mailroom::spsc_queue<fragile> q{2};
+  queue<T> q{2};
   model::run({[&] {
                 (void)q.try_emplace(1U);
                 try {
@@ -107,9 +125,9 @@ void throws() {
                 (void)q.try_emplace(2U);
               },
               [&] {
-                if (fragile* const first = q.front()) {
+                if (T* const first = q.front()) {
                   model::require(first->value == 1, "the first is not first");
-                  first->fails = true;
+                  first->value |= fragile::fails;
                 }
                 try {
                   (void)q.try_pop();
@@ -120,11 +138,12 @@ void throws() {
 }
 
 /// What is left is destroyed with the queue, once.
+template <class T>
 void is_destroyed() {
-  queue q{2};
+  queue<T> q{2};
   model::run({[&] {
-                (void)q.try_push(1U);
-                (void)q.try_push(2U);
+                (void)q.try_push(T{1U});
+                (void)q.try_push(T{2U});
               },
               [&] {
                 if (q.front() != nullptr) q.pop_front();
@@ -132,15 +151,16 @@ void is_destroyed() {
 }
 
 /// Room that was told of is found, and so is a message.
+template <class T>
 void is_told() {
-  queue q{1};
+  queue<T> q{1};
   mailroom::detail::atomic<unsigned> told;
   using enum std::memory_order;
   model::run({[&] {
-                model::require(q.try_push(1U) == queue_status::success, "there was room");
+                model::require(q.try_push(T{1U}) == queue_status::success, "there was room");
                 told.store(1, release);
                 while (told.load(acquire) != 2) model::await_change();
-                model::require(q.try_push(2U) == queue_status::success, "full, behind the pop");
+                model::require(q.try_push(T{2U}) == queue_status::success, "full, behind the pop");
               },
               [&] {
                 while (told.load(acquire) != 1) model::await_change();
@@ -151,19 +171,30 @@ void is_told() {
 
 } // namespace
 
+template <class T>
+void add_for(std::vector<scenario>& all, const std::string& how) {
+  const auto add = [&](const std::string& name, model::program program, depth when = depth::quick) {
+    all.push_back({name + how, std::move(program), {}, when});
+  };
+  add("spsc_queue: anything, 1 place, 3 + 3 calls", anything<T>(1, 3, 3, 0));
+  add("spsc_queue: anything, 2 places, 2 + 3 calls", anything<T>(2, 2, 3, 0));
+  add("spsc_queue: anything, 2 places, full at first", anything<T>(2, 2, 2, 0, 2));
+  add("spsc_queue: anything, 3 places of 4", anything<T>(3, 2, 2, 0, 2));
+  add("spsc_queue: anything, positions wrap", anything<T>(2, 2, 2, wrap));
+  add("spsc_queue: anything, 2 places, 3 + 4 calls", anything<T>(2, 3, 4, 0), depth::deep);
+  add("spsc_queue: somebody looks", looks<T>);
+  add("spsc_queue: hands on what happened before", hands_on<T>);
+  add("spsc_queue: is destroyed with messages inside", is_destroyed<T>);
+  add("spsc_queue: who is told finds it", is_told<T>);
+}
+
 void add_spsc_queue(std::vector<scenario>& all) {
-  all.push_back({"spsc_queue: anything, 1 place, 3 + 3 calls", anything(1, 3, 3, 0)});
-  all.push_back({"spsc_queue: anything, 2 places, 2 + 3 calls", anything(2, 2, 3, 0)});
-  all.push_back({"spsc_queue: anything, 2 places, full at first", anything(2, 2, 2, 0, 2)});
-  all.push_back({"spsc_queue: anything, 3 places of 4", anything(3, 2, 2, 0, 2)});
-  all.push_back({"spsc_queue: anything, positions wrap", anything(2, 2, 2, wrap)});
-  all.push_back(
-      {"spsc_queue: anything, 2 places, 3 + 4 calls", anything(2, 3, 4, 0), {}, depth::deep});
-  all.push_back({"spsc_queue: somebody looks", looks});
-  all.push_back({"spsc_queue: hands on what happened before", hands_on});
-  all.push_back({"spsc_queue: constructors and moves throw", throws});
-  all.push_back({"spsc_queue: is destroyed with messages inside", is_destroyed});
-  all.push_back({"spsc_queue: who is told finds it", is_told});
+  add_for<small>(all, "");
+  add_for<large>(all, ", large");
+  all.push_back({"spsc_queue: anything, 3 places, positions wrap in a line",
+                 anything<small>(3, 3, 2, wrap - 1)});
+  all.push_back({"spsc_queue: constructors and moves throw", throws<fragile>});
+  all.push_back({"spsc_queue: constructors and moves throw, large", throws<large_fragile>});
 }
 
 } // namespace scenario

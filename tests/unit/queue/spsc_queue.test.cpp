@@ -11,9 +11,9 @@
 
 #include <array>       // array
 #include <cstddef>     // size_t, ptrdiff_t
-#include <cstdint>     // uintptr_t
+#include <cstdint>     // uint64_t, uintptr_t
 #include <iterator>    // default_sentinel
-#include <memory>      // unique_ptr
+#include <memory>      // construct_at, unique_ptr
 #include <string>      // string, to_string
 #include <thread>      // this_thread, thread
 #include <type_traits> // is_copy_constructible, ...
@@ -24,6 +24,13 @@ namespace {
 
 using mailroom::queue_status;
 using mailroom::spsc_queue;
+
+/// A number in a message that is too large for a line.
+struct padded {
+  std::uint64_t value;
+  std::uint64_t padding[4] = {};
+  operator std::uint64_t() const { return value; }
+};
 
 /// Counts up from 0 and tells what the queue says has been pushed whenever it is read.
 struct witness {
@@ -197,7 +204,7 @@ TEST_CASE("spsc_queue: a run in is published together") {
   CHECK(queue.pushed() == 3);
 }
 
-TEST_CASE("spsc_queue: consume_all gives the slots back together, for what was there at the call") {
+TEST_CASE("spsc_queue: consume_all gives the slots back together, at most capacity()") {
   spsc_queue<int> queue{3};
   for (int i = 0; i != 2; ++i) (void)queue.try_push(i);
   int refused = 0;
@@ -205,11 +212,62 @@ TEST_CASE("spsc_queue: consume_all gives the slots back together, for what was t
     CHECK(queue.popped() == 0);
     if (queue.try_push(message + 10) == queue_status::full) ++refused;
   });
-  CHECK(count == 2);
-  CHECK(refused == 1);
-  CHECK(queue.popped() == 2);
-  CHECK(queue.size_approx() == 1);
-  CHECK(queue.try_pop().value_or(0) == 10);
+  CHECK(count == 3);
+  CHECK(refused == 2);
+  CHECK(queue.popped() == 3);
+  CHECK(queue.size_approx() == 0);
+}
+
+TEST_CASE_TEMPLATE("spsc_queue: messages are built in their slots and read there", T, std::uint64_t,
+                   padded) {
+  spsc_queue<T> queue{10};
+  std::size_t in = 0;
+  std::uint64_t out = 0;
+  for (int lap = 0; lap != 30; ++lap) {
+    while (const std::size_t built = queue.try_write_n(3, [&](T* place, std::size_t count) {
+      CHECK(count <= 3);
+      for (std::size_t i = 0; i != count; ++i) std::construct_at(place + i, T{in + i});
+      return count;
+    })) {
+      in += built;
+    }
+    CHECK(queue.size_approx() == 10);
+    while (!queue.readable().empty()) {
+      const auto run = queue.readable();
+      CHECK(queue.readable().data() == run.data());
+      for (const T& each : run) CHECK(std::uint64_t{each} == out++);
+      queue.release(run.size());
+    }
+    CHECK(out == in);
+  }
+  CHECK(in == 300);
+}
+
+TEST_CASE("spsc_queue: who builds fewer than there is room for publishes those, and nothing if it "
+          "throws") {
+  test::ledger book;
+  {
+    spsc_queue<test::throwing_move> queue{4};
+    const auto one = [](test::throwing_move* place, std::size_t count) {
+      CHECK(count == 4);
+      std::construct_at(place, 5);
+      return std::size_t{1};
+    };
+    CHECK(queue.try_write_n(100, one) == 1);
+    CHECK(queue.size_approx() == 1);
+    const auto throws = [](test::throwing_move*, std::size_t) -> std::size_t {
+      throw test::boom{};
+    };
+    CHECK_THROWS_AS(queue.try_write_n(2, throws), test::boom);
+    CHECK(queue.try_write_n(0, throws) == 0);
+    CHECK(queue.size_approx() == 1);
+    CHECK(queue.readable().size() == 1);
+    queue.release(1);
+    CHECK(book.alive() == 0);
+    for (int i = 0; i != 4; ++i) (void)queue.try_emplace(i);
+    CHECK(queue.try_write_n(2, throws) == 0);
+  }
+  CHECK(book.is_balanced());
 }
 
 TEST_CASE("spsc_queue: a message lives in its slot from the push to the pop") {

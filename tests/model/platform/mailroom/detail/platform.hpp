@@ -123,6 +123,8 @@ private:
 inline void relax(code_place at = code_place::current()) noexcept { model::await(at); }
 inline void yield(code_place at = code_place::current()) noexcept { model::await(at); }
 
+inline void prefetch_for_write(const void*) noexcept {}
+
 using nanoseconds = std::int64_t;
 inline constexpr nanoseconds never = std::numeric_limits<nanoseconds>::max();
 inline nanoseconds now() noexcept { return model::now(); }
@@ -143,6 +145,7 @@ inline void futex_wake_all(futex& place, code_place at = code_place::current()) 
 
 // ---- Numbers that suit a machine; here, the smallest that keep every path
 
+inline constexpr std::size_t line_bytes = 16; // two messages of four bytes, and their end
 inline constexpr int spins_before_sleep = 0;
 inline constexpr std::size_t reader_stripes = 1;
 

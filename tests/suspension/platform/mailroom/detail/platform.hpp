@@ -93,6 +93,7 @@ public:
     std::construct_at(std::addressof(value_), std::forward<Args>(args)...);
   }
   T& value() noexcept { return value_; }
+  T* place() noexcept { return std::addressof(value_); }
   void destroy(const char* path = __builtin_FILE()) noexcept {
     suspension_point("destroy", path);
     std::destroy_at(std::addressof(value_));
@@ -115,6 +116,8 @@ inline void yield(const char* path = __builtin_FILE()) noexcept {
   suspension_point("yield", path);
   if (++calls % 64 == 0) std::this_thread::yield();
 }
+
+inline void prefetch_for_write(const void*) noexcept {}
 
 using nanoseconds = std::int64_t;
 inline constexpr nanoseconds never = std::numeric_limits<nanoseconds>::max();
@@ -144,6 +147,7 @@ inline void futex_wake_all(futex& place, const char* path = __builtin_FILE()) {
 
 // ---- Numbers that suit a machine; here, small ones that keep every path
 
+inline constexpr std::size_t line_bytes = 16; // two numbers and their end: calls cross lines
 inline constexpr int spins_before_sleep = 1;
 inline constexpr std::size_t reader_stripes = 2;
 
