@@ -119,6 +119,15 @@ void add_lives(std::vector<known_program>& all) {
                         }});
                    delete made;
                  }});
+  all.push_back({"an address that is not there yet", "where nothing is", {}, [] {
+                   atomic<unsigned*> shown;
+                   unsigned value = 7;
+                   run({[&] { shown.store(&value, release); },
+                        [&] {
+                          unsigned* volatile place = shown.load(acquire);
+                          *place = 8;
+                        }});
+                 }});
   all.push_back({"something is left", "leak", {}, [] {
                    int* volatile lost = new int;
                    (void)lost;

@@ -5,6 +5,7 @@
 #include "text.hpp"
 
 #include <chrono>  // steady_clock
+#include <csignal> // SIGSEGV, SIGBUS, sigaction
 #include <cstdio>  // snprintf
 #include <cstdlib> // abort
 #include <utility> // exchange, move
@@ -14,6 +15,18 @@ executor& executor::get() {
   static executor only;
   return only;
 }
+
+namespace {
+
+/// A pointer that comes from the wrong moment leads anywhere: that ends the execution, too.
+void catch_wild_pointers() {
+  struct sigaction caught{};
+  caught.sa_handler = [](int) { executor::get().fail("an address is used where nothing is"); };
+  caught.sa_flags = SA_NODEFER; // nobody returns from there
+  for (const int which : {SIGSEGV, SIGBUS}) sigaction(which, &caught, nullptr);
+}
+
+} // namespace
 
 // ---- The search
 
@@ -26,6 +39,7 @@ result executor::check(const options& how, const program& body, const mutation& 
   mutation_ = weaker;
   lists_sites_ = list_sites;
   result_ = {};
+  catch_wild_pointers();
   search_.begin(how.how, how.random_seed, how.broken);
   for (;;) {
     execute(body);
