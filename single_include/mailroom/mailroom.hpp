@@ -84,7 +84,7 @@ struct test_access;
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
 //   stack_hint() a number that mostly differs between threads
-//   line_bytes, spins_before_sleep, reader_stripes  numbers that suit today's machines
+//   line_bytes, spins_before_sleep, block_bytes, ...  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
 //
 // Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
@@ -346,6 +346,13 @@ inline constexpr int spins_before_sleep = 64;
 
 /// How many threads can read a snapshot at a time without writing the same cache line.
 inline constexpr std::size_t reader_stripes = 16;
+
+/// About how large a block of slots is, and how many it has at least.
+inline constexpr std::size_t block_bytes = 1024;
+inline constexpr std::size_t least_block_slots = 8;
+
+/// How many empty blocks a queue keeps for later.
+inline constexpr std::size_t spare_blocks = 8;
 
 // ---- What a thread is, and what it is in the middle of
 
@@ -2688,6 +2695,1008 @@ void mpmc_queue<T, Capacity, Allocator>::hand_back(T& target, T& built) noexcept
 } // namespace mailroom::inline v0
 
 #endif // MAILROOM_QUEUE_MPMC_QUEUE_HPP
+
+// ---- <mailroom/queue/block_chain.hpp>
+
+#ifndef MAILROOM_QUEUE_BLOCK_CHAIN_HPP
+#define MAILROOM_QUEUE_BLOCK_CHAIN_HPP
+
+// An endless row of slots, of which only the part in use exists: blocks of slots, linked.
+//
+// Use it       never: it is the inside of mpsc_queue, which knows what is in the slots.
+//
+// A producer takes a ticket, which is a position in the row, finds its block and fills the slot.
+// The one consumer walks along behind. Blocks that it has left come back as spare ones.
+//
+//      oldest       front              hint
+//        v            v                  v
+//      [ 0..63 ] -> [ 64..127 ] -> [ 128..191 ] -> [ 192..255 ]       linked up to limit = 256
+//        left          ^ head             ^ ticket
+//
+// A ticket is only taken when its block is linked, or the producer has as many blocks in its hands
+// as are missing. So memory that runs out is noticed before there is anything to be undone.
+//
+// Why no block ends while a producer may still touch it. A producer P with ticket t reads hint
+// after it took t, walks from there to its own block, perhaps links blocks behind that, and writes
+// its slot; that is the last that it touches.
+//   - Its own block and later ones: the consumer does not get past t before P has written its slot.
+//   - A block b before its own: P touches it only if the hint that it read was not yet past b.
+//     Whoever moves hint past b reads the ticket word afterwards, by a RMW, and notes the number m
+//     that it finds as the passed of b. If t >= m then P's ticket comes after that RMW, so P sees
+//     the moved hint (T), and never comes to b. So t < m, and the consumer keeps b until its head
+//     is at m: then P has written its slot, and the consumer has read it.
+// For the same reason the pointer that P compares hint with is not that of a block made anew: hint
+// only moves on, and a block behind it does not come back before P is done.
+//
+// Invariants
+//   (I1)  limit never passes the end of the last block that is linked
+//   (I2)  a block that is not in the chain is as new, and nobody else knows it
+//   (I3)  a value that only decides whether to look closer, or that a CAS checks, orders nothing
+//   (I4)  passed is a number. Who noted it, and everybody who could touch the block, has a ticket
+//         below it; what they did to the block is seen with their slots, up to head >= passed
+//   (I5)  positions do not wrap: 2^63 messages take centuries
+//
+// Memory order
+//   (T)   ticket: the RMW on the ticket word, after hint has moved -> the CAS that takes a later
+//         ticket, which continues its release sequence.
+//   (D)   Dekker: taking a ticket is seq_cst, so that a producer who looks for sleepers afterwards,
+//         by a seq_cst load, cannot miss one that found the row empty.
+//   (L)   linked: the block, as it was made -> whoever finds it behind its predecessor; limit,
+//         after a block was linked -> the producer that relies on it, so that its walk finds it.
+//   (H)   hint: the block, as it was made -> whoever starts to walk there.
+//   (R)   recycled: the block, as the consumer made it anew -> the producer that takes it.
+//   (S)   sealed: what happened before the seal -> whoever is told closed.
+//
+// Decision: tickets are taken by CAS, not by fetch_add. Only so a producer knows its position
+//   before it is committed to it, and leaves no hole when memory ends or the row is sealed.
+// Decision: an address is enough for a spare block: it is swapped out whole, never unlinked from a
+//   list, so nothing can be mistaken for what was there before (ABA).
+//
+// Sources: Yang, Mellor-Crummey, A Wait-free Queue as Fast as Fetch-and-Add, PPoPP 2016 (the row of
+// blocks); Adas, Friedman, Jiffy: A Fast, Memory Efficient, Wait-Free Multi-Producers
+// Single-Consumer Queue, 2020 (the consumer frees them); Tokio's mpsc channel (a number noted when
+// the hint has moved).
+
+#include <algorithm> // max
+#include <bit>       // bit_floor
+#include <cstddef>   // size_t
+#include <cstdint>   // uint64_t
+#include <memory>    // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
+
+namespace mailroom::inline v0::detail {
+
+/// `Slot` is made without arguments; how it is filled and emptied is the owner's matter.
+template <class Slot, class Allocator>
+class block_chain {
+public:
+  using position = std::uint64_t;
+
+  /// How many slots a block has.
+  static constexpr std::size_t block_slots =
+      std::max(least_block_slots, std::bit_floor(block_bytes / sizeof(Slot)));
+
+  /// Makes an empty row that begins at position `first`.
+  ///
+  /// Throws    what the allocator throws
+  block_chain(const Allocator& allocator, position first);
+
+  /// Ends all blocks. What is in the slots is the owner's.
+  ~block_chain();
+
+  block_chain(const block_chain&) = delete;
+  block_chain& operator=(const block_chain&) = delete;
+
+  /// Takes the next slot, for its producer to fill, who touches nothing else here afterwards.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free, if the allocator is
+  /// Cost      one RMW; some more, once in block_slots calls. Allocates if no spare block is left
+  /// Throws    what the allocator throws; then nothing was taken
+  /// Returns   nullptr if the row is sealed
+  Slot* claim();
+
+  /// The slot at the front, claimed or not; nullptr if its block is not linked yet.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free but for giving blocks back
+  Slot* front() noexcept;
+
+  /// Goes on to the next slot, when the front one is done with.
+  ///
+  /// Caller    the consumer, after front() answered a slot
+  void pop_front() noexcept { ++head_; }
+
+  /// Where the consumer is.
+  position head() const noexcept { return head_; }
+
+  /// What a front slot that is not filled means: busy if it is claimed, else empty or closed.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free
+  queue_status why_not() const noexcept;
+
+  /// The first position that was not claimed.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  position end() const noexcept {
+    return tickets_.load(memory_order::relaxed) & ~sealed; // (I3)
+  }
+
+  /// Ends the row if nothing was claimed beyond `head`, where the consumer is or has been.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Returns   whether it is sealed now
+  bool seal(position head) noexcept;
+  bool is_sealed() const noexcept {
+    return (tickets_.load(memory_order::acquire) & sealed) != 0; // (S)
+  }
+
+private:
+  static constexpr position sealed = position{1} << 63; // of the ticket word
+  static constexpr position not_passed = ~position{0};  // is above every head
+
+  struct block {
+    position first = 0;
+    block* before = nullptr; // in the chain; or the next one in the same hands
+    atomic<block*> next;
+    atomic<position> passed{not_passed};
+    Slot slots[block_slots];
+
+    position end() const noexcept { return first + block_slots; }
+  };
+  class carried;
+
+  using allocator = typename std::allocator_traits<Allocator>::template rebind_alloc<block>;
+  using traits = std::allocator_traits<allocator>;
+
+  block& find(position ticket, carried& own) noexcept;
+  void move_hint(block& from, block& to) noexcept;
+  block* extend(block& last, carried& own) noexcept;
+  void recycle_left() noexcept;
+  block* take_spare() noexcept;
+  void give(block& fresh) noexcept;
+  block& allocate();
+  void free(block& old) noexcept;
+
+  [[no_unique_address]] const allocator allocator_;
+
+  // The producers' lines: the word that all change, and what changes once in a block.
+  alignas(cache_line) atomic<position> tickets_;
+  alignas(cache_line) atomic<position> limit_;
+  atomic<block*> hint_;
+
+  // Between both sides.
+  alignas(cache_line) atomic<block*> spares_[spare_blocks];
+
+  // The consumer's line.
+  alignas(cache_line) position head_;
+  block* front_;
+  block* oldest_;
+};
+
+// ---- Definitions, in the order of the class
+
+/// The blocks that a producer has in its hands. What it does not need it gives back.
+template <class Slot, class Allocator>
+class block_chain<Slot, Allocator>::carried {
+public:
+  explicit carried(block_chain& chain) noexcept : chain_{chain} {}
+  carried(const carried&) = delete;
+  carried& operator=(const carried&) = delete;
+  ~carried() {
+    while (first_ != nullptr) chain_.give(pop());
+  }
+
+  /// Takes as many that the position would have a block.
+  void provide(position ticket) {
+    while (chain_.limit_.load(memory_order::acquire) + count_ * block_slots <= ticket) { // (L)
+      if (!take_spare()) push(chain_.allocate());
+    }
+  }
+  bool take_spare() noexcept {
+    block* const spare = chain_.take_spare();
+    if (spare != nullptr) push(*spare);
+    return spare != nullptr;
+  }
+
+  void push(block& fresh) noexcept {
+    fresh.before = first_;
+    first_ = &fresh;
+    ++count_;
+  }
+  block& pop() noexcept {
+    block& fresh = *first_;
+    first_ = fresh.before;
+    --count_;
+    return fresh;
+  }
+
+private:
+  block_chain& chain_;
+  block* first_ = nullptr;
+  std::size_t count_ = 0;
+};
+
+template <class Slot, class Allocator>
+block_chain<Slot, Allocator>::block_chain(const Allocator& source, position first)
+    : allocator_(source), tickets_{first}, head_{first} {
+  front_ = oldest_ = &allocate();
+  front_->first = first - first % block_slots;
+  hint_.store(front_, memory_order::relaxed);         // (I2)
+  limit_.store(front_->end(), memory_order::relaxed); // (I2)
+}
+
+template <class Slot, class Allocator>
+block_chain<Slot, Allocator>::~block_chain() {
+  while (oldest_ != nullptr) {
+    block& old = *oldest_;
+    oldest_ = old.next.load(memory_order::relaxed); // (I2)
+    free(old);
+  }
+  while (block* const spare = take_spare()) free(*spare);
+}
+
+template <class Slot, class Allocator>
+Slot* block_chain<Slot, Allocator>::claim() {
+  carried own{*this};
+  position ticket = tickets_.load(memory_order::acquire); // (S)
+  do {
+    if ((ticket & sealed) != 0) return nullptr;
+    own.provide(ticket);
+  } while (!tickets_.compare_exchange(ticket, ticket + 1, memory_order::seq_cst, // (T) (D)
+                                      memory_order::acquire)); // (S)
+  block& mine = find(ticket, own);
+  const std::size_t index = static_cast<std::size_t>(ticket) % block_slots;
+  if (index == block_slots / 2 && mine.next.load(memory_order::relaxed) == nullptr && // (I3)
+      own.take_spare()) {
+    (void)extend(mine, own); // ahead of need, by one of all
+  }
+  return &mine.slots[index];
+}
+
+template <class Slot, class Allocator>
+Slot* block_chain<Slot, Allocator>::front() noexcept {
+  if (head_ == front_->end()) {
+    block* const next = front_->next.load(memory_order::acquire); // (L)
+    if (next == nullptr) return nullptr;
+    front_ = next;
+    recycle_left();
+  }
+  return &front_->slots[static_cast<std::size_t>(head_) % block_slots];
+}
+
+template <class Slot, class Allocator>
+queue_status block_chain<Slot, Allocator>::why_not() const noexcept {
+  const position ticket = tickets_.load(memory_order::acquire); // (S)
+  if ((ticket & sealed) != 0) return queue_status::closed;
+  return ticket == head_ ? queue_status::empty : queue_status::busy;
+}
+
+template <class Slot, class Allocator>
+bool block_chain<Slot, Allocator>::seal(position head) noexcept {
+  position ticket = head;
+  return tickets_.compare_exchange(ticket, head | sealed, memory_order::release, // (S)
+                                   memory_order::acquire) ||                     // (S)
+         (ticket & sealed) != 0;
+}
+
+/// Walks from the hint to the block of the ticket: onwards, where missing blocks are linked; or
+/// back, if others have moved the hint further.
+template <class Slot, class Allocator>
+auto block_chain<Slot, Allocator>::find(position ticket, carried& own) noexcept -> block& {
+  block* const hinted = hint_.load(memory_order::acquire); // (H)
+  block* at = hinted;
+  while (at->end() <= ticket) {
+    block* next = at->next.load(memory_order::acquire); // (L)
+    if (next == nullptr) next = extend(*at, own);
+    at = next;
+  }
+  if (at != hinted) move_hint(*hinted, *at);
+  while (ticket < at->first) at = at->before;
+  return *at;
+}
+
+/// Moves the hint to the own block, and notes in those it has passed who may still come to them. If
+/// somebody else has moved it meanwhile, they do.
+template <class Slot, class Allocator>
+void block_chain<Slot, Allocator>::move_hint(block& from, block& to) noexcept {
+  block* seen = &from;
+  if (!hint_.compare_exchange(seen, &to, memory_order::release, // (H)
+                              memory_order::relaxed)) {         // (I3)
+    return;
+  }
+  const position ticket = tickets_.fetch_add(0, memory_order::release); // (T)
+  for (block* each = &from; each != &to;) {
+    block* const next = each->next.load(memory_order::relaxed); // (I3)
+    each->passed.store(ticket, memory_order::relaxed);          // (I4)
+    each = next;
+  }
+}
+
+/// Links a block in hand behind the last one. Returns what is there now.
+template <class Slot, class Allocator>
+auto block_chain<Slot, Allocator>::extend(block& last, carried& own) noexcept -> block* {
+  block& fresh = own.pop();
+  fresh.first = last.end();
+  fresh.before = &last;
+  block* next = nullptr;
+  if (last.next.compare_exchange(next, &fresh, memory_order::release, // (L)
+                                 memory_order::acquire)) {            // (L)
+    limit_.fetch_add(block_slots, memory_order::release);             // (L)
+    return &fresh;
+  }
+  own.push(fresh);
+  return next;
+}
+
+/// Makes the blocks that no producer can come to any more spare ones.
+template <class Slot, class Allocator>
+void block_chain<Slot, Allocator>::recycle_left() noexcept {
+  while (oldest_ != front_ && oldest_->passed.load(memory_order::relaxed) <= head_) { // (I4)
+    block& old = *oldest_;
+    oldest_ = old.next.load(memory_order::relaxed); // (I4)
+    std::destroy_at(&old);
+    give(*std::construct_at(&old));
+  }
+}
+
+template <class Slot, class Allocator>
+auto block_chain<Slot, Allocator>::take_spare() noexcept -> block* {
+  for (auto& place : spares_) {
+    if (place.load(memory_order::relaxed) == nullptr) continue;                            // (I3)
+    if (block* const spare = place.exchange(nullptr, memory_order::acquire)) return spare; // (R)
+  }
+  return nullptr;
+}
+
+/// Keeps a block for later, if there is a place for it.
+template <class Slot, class Allocator>
+void block_chain<Slot, Allocator>::give(block& fresh) noexcept {
+  for (auto& place : spares_) {
+    block* none = nullptr;
+    if (place.load(memory_order::relaxed) == nullptr &&             // (I3)
+        place.compare_exchange(none, &fresh, memory_order::release, // (R)
+                               memory_order::relaxed)) {            // (I3)
+      return;
+    }
+  }
+  free(fresh);
+}
+
+template <class Slot, class Allocator>
+auto block_chain<Slot, Allocator>::allocate() -> block& {
+  allocator source{allocator_};
+  return *std::construct_at(std::to_address(traits::allocate(source, 1)));
+}
+
+template <class Slot, class Allocator>
+void block_chain<Slot, Allocator>::free(block& old) noexcept {
+  allocator source{allocator_};
+  std::destroy_at(&old);
+  traits::deallocate(source, std::pointer_traits<typename traits::pointer>::pointer_to(old), 1);
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_QUEUE_BLOCK_CHAIN_HPP
+
+// ---- <mailroom/queue/mpsc_queue.hpp>
+
+#ifndef MAILROOM_QUEUE_MPSC_QUEUE_HPP
+#define MAILROOM_QUEUE_MPSC_QUEUE_HPP
+
+// An unbounded queue from many producer threads to one consumer thread.
+//
+// Use it       where a producer must never be told full, as the inbox of an actor or a logger.
+// Instead use  mpmc_queue with a bound, where producers may be faster for long: this one then grows
+//              until memory ends; or where a producer may be stopped in the middle of a push;
+//              intrusive_mpsc_queue when the messages are objects that exist already.
+//
+// Messages stand in an endless row of slots (block_chain.hpp, which has the proof). A producer
+// takes the next slot, builds its message in it and says so; the consumer takes them in the order
+// of the row. Blocks of slots that the consumer has left are used again: while the number of
+// messages inside swings by less than eight blocks, of a kilobyte or eight messages, nothing is
+// allocated.
+//
+//      try_push    ticket: CAS --> slot: build, then full        one RMW and one store
+//      try_pop     slot is full? take the message                no RMW
+//
+// Invariants
+//   (I1)  a slot is filled or skipped once, by who took it, and then left by the consumer once
+//   (I2)  only the consumer writes popped and passed_over
+//   (I3)  pushed() tells a number, not what is in the messages; that it is not below popped() comes
+//         from (E)
+//
+// Memory order
+//   (F)   filled: the producer stores full -> the consumer loads it and sees the message built.
+//   (E)   emptied: the consumer has seen the ticket of what it took -> whoever reads popped() first
+//         and pushed() then.
+//   (X)   skipped: the ticket of a message that was never built -> whoever takes it off pushed().
+//
+// Linearisation: a push where it takes its ticket; empty and closed where the ticket word is read.
+//
+// A producer that stands still between its ticket and its store hides what was pushed behind it:
+// pop answers busy until it goes on. So pop_progress is blocking, though no call waits.
+//
+// Decision: what may throw is done before there is a ticket: the memory for a new block, and the
+//   message itself where its constructor may throw and its move cannot. Only a message whose move
+//   may throw too is built in its slot whatever happens; if that fails the slot is skipped.
+
+#include <concepts>    // constructible_from, copy_constructible, assignable_from
+#include <cstddef>     // size_t
+#include <cstdint>     // int64_t, uint32_t, uint64_t
+#include <iterator>    // input_iterator, sentinel_for, output_iterator
+#include <limits>      // numeric_limits
+#include <memory>      // addressof, allocator
+#include <span>        // span
+#include <type_traits> // is_nothrow_constructible, is_nothrow_move_constructible
+#include <utility>     // forward, move
+
+namespace mailroom::inline v0 {
+
+template <message T, class Allocator = std::allocator<T>>
+class mpsc_queue {
+public:
+  using value_type = T;
+  using size_type = std::size_t;
+  using allocator_type = Allocator;
+
+  /// Makes an empty queue. The allocator is used by whoever pushes or pops, by several threads at a
+  /// time: it must permit that, as std::allocator does and an unsynchronized pool does not.
+  ///
+  /// Cost      allocates the first block
+  /// Throws    what the allocator throws
+  mpsc_queue() : mpsc_queue{Allocator{}} {}
+  explicit mpsc_queue(const Allocator& allocator) : mpsc_queue{allocator, 0} {}
+
+  /// Destroys the messages still inside, first in first.
+  ///
+  /// Caller    anyone, once no other thread uses the queue
+  ~mpsc_queue();
+
+  mpsc_queue(const mpsc_queue&) = delete;
+  mpsc_queue& operator=(const mpsc_queue&) = delete;
+
+  // ---- Producers
+
+  /// Puts a message at the back.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free, if the allocator is
+  /// Cost      O(1): one RMW and one store; more when others are faster. Allocates a block when the
+  ///           last one is used up and no spare one is left
+  /// Throws    what T's constructor throws, and what the allocator throws: no message was put in
+  ///           then, and the argument keeps its own unless T's move threw
+  /// Orders    all before a successful call happens before the return of the pop that takes it
+  /// Returns   success; closed after seal(), and the argument keeps its message
+  queue_status try_push(const T& value)
+    requires std::copy_constructible<T>
+  {
+    return try_emplace(value);
+  }
+  queue_status try_push(T&& value) { return try_emplace(std::move(value)); }
+
+  /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
+  /// the memory ends or the queue is sealed during the call the arguments may have been used.
+  template <class... Args>
+    requires std::constructible_from<T, Args...>
+  queue_status try_emplace(Args&&... args);
+
+  /// Puts the messages of [first, last) at the back, in order. Other producers' messages may come
+  /// between them.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free, if the iterator and the allocator are
+  /// Cost      O(messages): one RMW each
+  /// Throws    what the iterator, T's constructor or the allocator throws; the messages before are
+  ///           in the queue
+  /// Returns   the first element that was not taken: `last`, unless the queue is sealed
+  template <std::input_iterator I, std::sentinel_for<I> S>
+    requires range_element<std::iter_reference_t<I>, T>
+  I try_push_range(I first, S last);
+
+  /// Moves the messages of the run. Otherwise as try_push_range.
+  ///
+  /// Returns   the rest, untouched
+  std::span<T> try_move_range(std::span<T> messages);
+
+  // ---- The consumer
+
+  /// Takes the message at the front.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free, but for the allocator, which gets blocks back that are too many
+  /// Cost      O(1): no RMW; a few once in a block
+  /// Throws    what T's move constructor throws; the message then is still in the queue
+  /// Orders    see try_push
+  /// Returns   the message; or empty, exactly; closed after seal(); busy when the message at the
+  ///           front is just being put in
+  expected<T, queue_status> try_pop() noexcept(std::is_nothrow_move_constructible_v<T>);
+
+  /// The same by assignment: `into` is untouched unless the answer is success.
+  ///
+  /// Throws    what T's move assignment throws; the message then is still in the queue
+  queue_status try_pop(T& into) noexcept(std::is_nothrow_move_assignable_v<T>)
+    requires std::assignable_from<T&, T&&>;
+
+  /// Takes up to `max` messages, until there is none or the answer is busy.
+  ///
+  /// Caller    the consumer
+  /// Progress  as try_pop, if the iterator is wait-free
+  /// Throws    what the assignment to `*out` throws; that message is still in the queue
+  /// Returns   how many were taken
+  template <std::output_iterator<T> O>
+  size_type try_pop_n(O out, size_type max);
+
+  /// Hands the messages that are there at the call to `handler`, in place, as T&&, until there is
+  /// none or the answer is busy. The handler may push into the queue, but not pop from it.
+  ///
+  /// Caller    the consumer
+  /// Progress  as try_pop, if the handler is wait-free
+  /// Throws    what `handler` throws; the message that it was given is consumed, the others stay
+  /// Returns   how many were handed over
+  template <message_handler<T> F>
+  size_type consume_all(F&& handler);
+
+  // ---- Anybody
+
+  /// Ends the queue, if it is empty: from then on every push and pop answers closed.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Returns   whether the queue is sealed now; false when there is a message, or a pop in flight
+  bool seal() noexcept;
+
+  /// How many messages there are about now: a hint, never a reason.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  size_type size_approx() const noexcept;
+
+  /// How many messages fit: there is no bound, so this is the largest number.
+  static constexpr size_type capacity() noexcept { return std::numeric_limits<size_type>::max(); }
+
+  /// How many messages were ever put in, and how many were ever taken out. Exact once the threads
+  /// have stopped; while they run popped() read first is never above pushed(), and each only grows,
+  /// except that a message whose constructor throws in its slot is counted until then.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  std::uint64_t pushed() const noexcept;
+  std::uint64_t popped() const noexcept;
+
+private:
+  using enum detail::memory_order;
+
+  enum class state : std::uint32_t { claimed, full, skipped };
+  struct slot {
+    detail::atomic<state> is;
+    detail::cell<T> message;
+  };
+
+  /// Tells the consumer, when it goes out of scope, what has become of a slot.
+  struct filling {
+    mpsc_queue& queue;
+    slot& at;
+    state outcome = state::skipped;
+    ~filling() {
+      if (outcome == state::skipped) queue.skipped_.fetch_add(1, release); // (X)
+      at.is.store(outcome, release);                                       // (F)
+    }
+  };
+
+  friend struct detail::test_access;
+  mpsc_queue(const Allocator& allocator, std::uint64_t first);
+
+  template <class... Args>
+  queue_status put(Args&&... args);
+  slot* front(queue_status& status) noexcept;
+  void pop_front(slot& at) noexcept;
+
+  detail::block_chain<slot, Allocator> slots_;
+
+  // The consumer's line.
+  alignas(detail::cache_line) detail::atomic<std::uint64_t> popped_;
+  detail::atomic<std::uint64_t> passed_over_;
+
+  // Written when a constructor throws in its slot.
+  alignas(detail::cache_line) detail::atomic<std::uint64_t> skipped_;
+};
+
+template <class T, class Allocator>
+struct queue_facts<mpsc_queue<T, Allocator>> {
+  static constexpr arity producers = arity::many;
+  static constexpr arity consumers = arity::one;
+  static constexpr ordering order = ordering::fifo;
+  static constexpr progress push_progress = progress::lock_free;
+  static constexpr progress pop_progress = progress::blocking;
+  static constexpr bool bounded = false;
+  static constexpr bool sequentially_consistent = true; // a push by its ticket; nobody awaits a pop
+};
+
+// ---- Definitions, in the order of the class
+
+template <message T, class Allocator>
+mpsc_queue<T, Allocator>::~mpsc_queue() {
+  queue_status status;
+  while (slot* const at = front(status)) pop_front(*at);
+}
+
+template <message T, class Allocator>
+template <class... Args>
+  requires std::constructible_from<T, Args...>
+queue_status mpsc_queue<T, Allocator>::try_emplace(Args&&... args) {
+  if constexpr (nothrow_message<T> && !std::is_nothrow_constructible_v<T, Args...>) {
+    if (slots_.is_sealed()) return queue_status::closed;
+    return put(T(std::forward<Args>(args)...));
+  } else {
+    return put(std::forward<Args>(args)...);
+  }
+}
+
+template <message T, class Allocator>
+template <std::input_iterator I, std::sentinel_for<I> S>
+  requires range_element<std::iter_reference_t<I>, T>
+I mpsc_queue<T, Allocator>::try_push_range(I first, S last) {
+  while (first != last && try_emplace(*first) == queue_status::success) ++first;
+  return first;
+}
+
+template <message T, class Allocator>
+std::span<T> mpsc_queue<T, Allocator>::try_move_range(std::span<T> messages) {
+  while (!messages.empty() && try_push(std::move(messages.front())) == queue_status::success) {
+    messages = messages.subspan(1);
+  }
+  return messages;
+}
+
+template <message T, class Allocator>
+expected<T, queue_status>
+mpsc_queue<T, Allocator>::try_pop() noexcept(std::is_nothrow_move_constructible_v<T>) {
+  queue_status status;
+  slot* const at = front(status);
+  if (at == nullptr) return unexpected{status};
+  return {detail::take, at->message.value(), [this, at] { pop_front(*at); }};
+}
+
+template <message T, class Allocator>
+queue_status
+mpsc_queue<T, Allocator>::try_pop(T& into) noexcept(std::is_nothrow_move_assignable_v<T>)
+  requires std::assignable_from<T&, T&&>
+{
+  queue_status status;
+  slot* const at = front(status);
+  if (at == nullptr) return status;
+  into = std::move(at->message.value());
+  pop_front(*at);
+  return queue_status::success;
+}
+
+template <message T, class Allocator>
+template <std::output_iterator<T> O>
+std::size_t mpsc_queue<T, Allocator>::try_pop_n(O out, size_type max) {
+  queue_status status;
+  size_type count = 0;
+  for (; count != max; ++count, (void)++out) {
+    slot* const at = front(status);
+    if (at == nullptr) break;
+    *out = std::move(at->message.value());
+    pop_front(*at);
+  }
+  return count;
+}
+
+template <message T, class Allocator>
+template <message_handler<T> F>
+std::size_t mpsc_queue<T, Allocator>::consume_all(F&& handler) {
+  struct consumed {
+    mpsc_queue& queue;
+    slot& at;
+    ~consumed() { queue.pop_front(at); }
+  };
+  const std::uint64_t end = slots_.end();
+  queue_status status;
+  size_type count = 0;
+  for (; slots_.head() < end; ++count) {
+    slot* const at = front(status);
+    if (at == nullptr) break;
+    const consumed one{*this, *at};
+    handler(std::move(at->message.value()));
+  }
+  return count;
+}
+
+template <message T, class Allocator>
+bool mpsc_queue<T, Allocator>::seal() noexcept {
+  return slots_.seal(popped() + passed_over_.load(relaxed)); // (I2)
+}
+
+template <message T, class Allocator>
+std::size_t mpsc_queue<T, Allocator>::size_approx() const noexcept {
+  const std::uint64_t out = popped();
+  return static_cast<std::size_t>(pushed() - out);
+}
+
+template <message T, class Allocator>
+std::uint64_t mpsc_queue<T, Allocator>::pushed() const noexcept {
+  const std::uint64_t skipped = skipped_.load(acquire); // (X)
+  return slots_.end() - skipped;
+}
+
+template <message T, class Allocator>
+std::uint64_t mpsc_queue<T, Allocator>::popped() const noexcept {
+  return popped_.load(acquire); // (E)
+}
+
+template <message T, class Allocator>
+mpsc_queue<T, Allocator>::mpsc_queue(const Allocator& allocator, std::uint64_t first)
+    : slots_{allocator, first}, popped_{first} {}
+
+/// Builds a message in the next slot. If its constructor throws the slot is skipped.
+template <message T, class Allocator>
+template <class... Args>
+queue_status mpsc_queue<T, Allocator>::put(Args&&... args) {
+  slot* const at = slots_.claim();
+  if (at == nullptr) return queue_status::closed;
+  filling own{*this, *at};
+  at->message.construct(std::forward<Args>(args)...);
+  own.outcome = state::full;
+  return queue_status::success;
+}
+
+/// The slot of the message at the front; or nullptr, and the status that says why.
+template <message T, class Allocator>
+auto mpsc_queue<T, Allocator>::front(queue_status& status) noexcept -> slot* {
+  for (;;) {
+    slot* const at = slots_.front();
+    const state is = at == nullptr ? state::claimed : at->is.load(acquire); // (F)
+    if (is == state::full) return at;
+    if (is == state::claimed) {
+      status = slots_.why_not();
+      return nullptr;
+    }
+    slots_.pop_front();
+    passed_over_.store(passed_over_.load(relaxed) + 1, relaxed); // (I2)
+  }
+}
+
+template <message T, class Allocator>
+void mpsc_queue<T, Allocator>::pop_front(slot& at) noexcept {
+  at.message.destroy();
+  slots_.pop_front();
+  popped_.store(popped_.load(relaxed) + 1, release); // (E) (I2)
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_QUEUE_MPSC_QUEUE_HPP
+
+// ---- <mailroom/queue/intrusive_mpsc_queue.hpp>
+
+#ifndef MAILROOM_QUEUE_INTRUSIVE_MPSC_QUEUE_HPP
+#define MAILROOM_QUEUE_INTRUSIVE_MPSC_QUEUE_HPP
+
+// A queue of the caller's own objects, from many producer threads to one consumer thread.
+//
+// Use it       when the messages are objects that exist anyway, as tasks and actors do: nothing is
+//              allocated, copied or moved, a push cannot fail, and a producer that stands still
+//              hides nothing.
+// Instead use  mpsc_queue when the queue shall own its messages.
+//
+//      struct job : mailroom::intrusive_node { ... };
+//      mailroom::intrusive_mpsc_queue<job> jobs;
+//
+// One word is all that the threads share: the newest of the nodes that nobody has taken. A push
+// puts its node before it; the consumer takes them all by one exchange, turns them round, and hands
+// them out from there.
+//
+//      newest --> [4] --> [3] --> nothing        exchange, reverse --> [3] [4]
+//
+// The word has a third value: the consumer is at rest. Exactly one push ends the rest, and is told;
+// so a runtime schedules an actor once, however many send to it at a time:
+//
+//      sender      if (inbox.push(mail)) schedule(actor);
+//      actor       do inbox.consume_all(handle); while (!inbox.try_rest());
+//
+// Ownership. A node belongs to the caller. From push() until the consumer gets it back it must stay
+// alive and in place, and be in no other queue; the queue writes its link and nothing else. Nodes
+// that are inside when the queue ends are left as they are: whoever owns them takes them out first.
+//
+// Invariants
+//   (I1)  only the consumer takes nodes out of the word, all at once; so a push that finds the same
+//         address as before may rely on it (no ABA)
+//   (I2)  a value that a CAS or an exchange checks orders nothing
+//
+// Memory order
+//   (F)   filled: the node as it was pushed -> the consumer that takes it. A later push continues
+//         the release sequence, so one acquire is enough for all.
+//   (R)   rest: what the consumer did before it went to rest -> the push that ends the rest, and so
+//         whoever it tells to go on.
+//
+// Sources: Treiber, Systems Programming: Coping with Parallelism, 1986 (the list); the third value
+// is how CAF's mailboxes and Folly's AtomicNotificationQueue put their reader to sleep.
+
+#include <concepts> // derived_from, invocable
+#include <cstddef>  // size_t
+#include <memory>   // addressof
+
+namespace mailroom::inline v0 {
+
+template <class Node>
+class intrusive_mpsc_queue;
+
+/// The base of what can be in an intrusive queue. A copy is in no queue.
+class intrusive_node {
+public:
+  intrusive_node() noexcept = default;
+  intrusive_node(const intrusive_node&) noexcept {}
+  intrusive_node& operator=(const intrusive_node&) noexcept { return *this; }
+
+protected:
+  ~intrusive_node() = default;
+
+private:
+  template <class Node>
+  friend class intrusive_mpsc_queue;
+  intrusive_node* next_ = nullptr;
+};
+
+template <class Node>
+class intrusive_mpsc_queue {
+public:
+  using node_type = Node;
+  using size_type = std::size_t;
+
+  /// Makes an empty queue, at rest. Throws nothing.
+  intrusive_mpsc_queue() noexcept : newest_{&rest_} {
+    static_assert(std::derived_from<Node, intrusive_node>,
+                  "mailroom: what is put into an intrusive queue derives from intrusive_node");
+  }
+
+  /// Leaves the nodes inside alone.
+  ///
+  /// Caller    anyone, once no other thread uses the queue
+  ~intrusive_mpsc_queue() = default;
+
+  intrusive_mpsc_queue(const intrusive_mpsc_queue&) = delete;
+  intrusive_mpsc_queue& operator=(const intrusive_mpsc_queue&) = delete;
+
+  // ---- Producers
+
+  /// Puts a node at the back.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  /// Cost      O(1): one RMW; more when others are faster
+  /// Throws    nothing
+  /// Orders    all before the call happens before the return of the pop that takes the node; and
+  ///           all before try_rest() before the return of the push that answers true
+  /// Returns   whether it has ended the consumer's rest: then the caller sees to it that the
+  ///           consumer goes on. Where the consumer never rests this may be ignored
+  bool push(Node& node) noexcept;
+
+  // ---- The consumer
+
+  /// Takes the node at the front.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free
+  /// Cost      O(1) on the average: what was pushed meanwhile is taken by one RMW and turned round
+  /// Orders    see push
+  /// Returns   the node, which is the caller's again; or nullptr if the queue is empty, exactly
+  Node* try_pop() noexcept;
+
+  /// Hands the nodes that are there at the call to `handler`, as Node&, in order. The handler may
+  /// push and destroy them, and push others, but not pop.
+  ///
+  /// Caller    the consumer
+  /// Progress  wait-free, if the handler is
+  /// Throws    what `handler` throws; the node that it was given is out, the others stay
+  /// Returns   how many were handed over
+  template <std::invocable<Node&> F>
+  size_type consume_all(F&& handler);
+
+  /// Goes to rest, if the queue is empty: the next push will answer true.
+  ///
+  /// Caller    the consumer. After true it is no longer that: the next one is whom the push that
+  ///           answers true tells to go on
+  /// Progress  wait-free
+  /// Orders    see push
+  /// Returns   false if there is a node, and the consumer goes on
+  bool try_rest() noexcept;
+
+private:
+  using enum detail::memory_order;
+  using link = intrusive_node*;
+
+  bool take_all() noexcept;
+  Node& take_first() noexcept;
+
+  // The producers' line.
+  alignas(detail::cache_line) detail::atomic<link> newest_;
+
+  // The consumer's line: what it has taken, in order; and nobody's node, which stands in the word
+  // while the consumer is at rest.
+  alignas(detail::cache_line) link first_ = nullptr;
+  intrusive_node rest_;
+};
+
+template <class Node>
+struct queue_facts<intrusive_mpsc_queue<Node>> {
+  static constexpr arity producers = arity::many;
+  static constexpr arity consumers = arity::one;
+  static constexpr ordering order = ordering::fifo;
+  static constexpr progress push_progress = progress::lock_free;
+  static constexpr progress pop_progress = progress::wait_free;
+  static constexpr bool bounded = false;
+  static constexpr bool sequentially_consistent = false;
+};
+
+// ---- Definitions, in the order of the class
+
+template <class Node>
+bool intrusive_mpsc_queue<Node>::push(Node& node) noexcept {
+  intrusive_node& own = node;
+  link seen = newest_.load(relaxed); // (I2)
+  do {
+    own.next_ = seen == &rest_ ? nullptr : seen;
+  } while (!newest_.compare_exchange(seen, &own, acq_rel, // (F) (R)
+                                     relaxed)); // (I2)
+  return seen == &rest_;
+}
+
+template <class Node>
+Node* intrusive_mpsc_queue<Node>::try_pop() noexcept {
+  if (first_ == nullptr && !take_all()) return nullptr;
+  return std::addressof(take_first());
+}
+
+template <class Node>
+template <std::invocable<Node&> F>
+std::size_t intrusive_mpsc_queue<Node>::consume_all(F&& handler) {
+  size_type count = 0;
+  for (; first_ != nullptr; ++count) handler(take_first()); // is older than what is in the word
+  if (take_all()) {
+    for (; first_ != nullptr; ++count) handler(take_first());
+  }
+  return count;
+}
+
+template <class Node>
+bool intrusive_mpsc_queue<Node>::try_rest() noexcept {
+  if (first_ != nullptr) return false;
+  link seen = nullptr;
+  return newest_.compare_exchange(seen, &rest_, release, // (R)
+                                  relaxed) ||            // (I2)
+         seen == &rest_;
+}
+
+/// Takes all nodes out of the word, the newest first, and turns them round. There are none in hand.
+template <class Node>
+bool intrusive_mpsc_queue<Node>::take_all() noexcept {
+  const link newest = newest_.load(relaxed); // (I2)
+  if (newest == nullptr || newest == &rest_) return false;
+  for (link each = newest_.exchange(nullptr, acquire); each != nullptr;) { // (F)
+    const link next = each->next_;
+    each->next_ = first_;
+    first_ = each;
+    each = next;
+  }
+  return true;
+}
+
+template <class Node>
+Node& intrusive_mpsc_queue<Node>::take_first() noexcept {
+  const link first = first_;
+  first_ = first->next_;
+  return static_cast<Node&>(*first);
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_QUEUE_INTRUSIVE_MPSC_QUEUE_HPP
 
 // ---- <mailroom/mailbox/stop.hpp>
 
@@ -5280,7 +6289,7 @@ publish_result dispatcher<T>::send(std::string_view name, U&& value) {
 
 // mailroom: messages between the threads of one program. The whole library in one include.
 //
-//      queue/     never waits            spsc_queue, mpmc_queue
+//      queue/     never waits            spsc_queue, mpmc_queue, mpsc_queue, intrusive_mpsc_queue
 //      mailbox/   waits and closes       mailbox over any queue
 //      topic/     fans out               topic_filter, dispatcher, subscription, topic
 //      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A queue allocates when it is constructed, and never again. The global operator new of this
-// program counts, while it is told to.
+// A queue allocates when it is constructed, and never again; one without a bound not either, once
+// it has been as full as it gets. The global operator new of this program counts, while it is told
+// to.
 
+#include <mailroom/queue/intrusive_mpsc_queue.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <doctest/doctest.h>
@@ -150,4 +153,38 @@ TEST_CASE("no_allocation: a ring of many threads allocates twice, when it is con
   CHECK(allocations.end() == 2); // the slots and the cells
   check_use(queue);
   CHECK(queue.seal());
+}
+
+TEST_CASE("no_allocation: a queue without a bound allocates until it has been as full as it gets") {
+  count allocations;
+  mailroom::mpsc_queue<int> queue;
+  CHECK(allocations.end() == 1); // the first block
+  const auto fill_and_drain = [&queue](int rounds) {
+    for (int round = 0; round != rounds; ++round) {
+      for (int i = 0; i != 300; ++i) (void)queue.try_push(i);
+      while (queue.try_pop()) {
+      }
+    }
+  };
+  fill_and_drain(10);
+  check_use(queue);
+  count more;
+  fill_and_drain(100);
+  CHECK(more.end() == 0);
+  CHECK(queue.seal());
+}
+
+TEST_CASE("no_allocation: a queue of the caller's nodes allocates nothing at all") {
+  struct node : mailroom::intrusive_node {};
+  std::array<node, 9> nodes;
+  count allocations;
+  mailroom::intrusive_mpsc_queue<node> queue;
+  std::size_t taken = 0;
+  for (int round = 0; round != 100; ++round) {
+    for (auto& each : nodes) queue.push(each);
+    taken += queue.try_pop() != nullptr;
+    taken += queue.consume_all([](node&) {});
+  }
+  CHECK(allocations.end() == 0);
+  CHECK(taken == 900);
 }

@@ -2,6 +2,7 @@
 // The contract of queue.contract.hpp, run on every kind of queue.
 
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <contract/queue.contract.hpp>
@@ -19,9 +20,11 @@ struct spsc_on_heap : on_heap<spsc> {};
 struct spsc_inside : inside<spsc> {};
 struct mpmc_on_heap : on_heap<mpmc> {};
 struct mpmc_inside : inside<mpmc> {};
+struct mpsc : unbounded<mailroom::mpsc_queue> {};
 
 } // namespace contract
 
-MAILROOM_QUEUE_CONTRACT(spsc_on_heap, spsc_inside, mpmc_on_heap, mpmc_inside);
+MAILROOM_QUEUE_CONTRACT(spsc_on_heap, spsc_inside, mpmc_on_heap, mpmc_inside, mpsc);
+MAILROOM_BOUNDED_QUEUE_CONTRACT(spsc_on_heap, spsc_inside, mpmc_on_heap, mpmc_inside);
 
 TEST_CASE("queue: a run can be repeated") { MESSAGE("MAILROOM_TEST_SEED=", test::seed()); }

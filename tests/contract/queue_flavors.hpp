@@ -4,6 +4,7 @@
 
 // The kinds and sizes of queues that the contract is run on, and the words that it is written in.
 
+#include <mailroom/core/concepts.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/detail/capacity.hpp>
 
@@ -55,11 +56,46 @@ struct on_heap {
     for (const std::size_t capacity : {1U, 2U, 3U, 7U}) at(size_of<queue<T>>{capacity}, claim);
   }
 
+  /// A queue with an allocator of its own.
+  template <class Message, class Allocator>
+  static auto with(const Allocator& allocator, std::size_t capacity) {
+    return queue<Message, Allocator>(capacity, allocator);
+  }
+
 private:
   template <class Size, class Claim>
   static void at(const Size& size, const Claim& claim) {
     INFO("capacity ", size.capacity);
     claim(size);
+  }
+};
+
+/// Queues without a bound. What is called their capacity here is how many messages the claim plays
+/// with; the sizes lie on both sides of those of a block.
+template <template <class, class> class Queue>
+struct unbounded {
+  static constexpr bool has_allocator = true;
+  template <class T, class Allocator = std::allocator<T>>
+  using queue = Queue<T, Allocator>;
+
+  template <class T, class Claim>
+  static void each_size(const Claim& claim) {
+    for (const std::size_t messages : {1U, 2U, 7U, 64U, 65U, 1000U}) at<T>(messages, claim);
+  }
+  template <class T, class Claim>
+  static void each_small_size(const Claim& claim) {
+    for (const std::size_t messages : {1U, 2U, 7U, 8U, 9U, 65U}) at<T>(messages, claim);
+  }
+  template <class Message, class Allocator>
+  static auto with(const Allocator& allocator, std::size_t) {
+    return queue<Message, Allocator>(allocator);
+  }
+
+private:
+  template <class T, class Claim>
+  static void at(std::size_t messages, const Claim& claim) {
+    INFO(messages, " messages");
+    claim(size_of<queue<T>>{messages});
   }
 };
 
@@ -152,12 +188,47 @@ std::vector<int> values_of(const Range& range) {
   return values;
 }
 
-/// Puts the numbers from `first` in, until the queue is full. Says how many went in.
 template <class Queue>
-std::size_t fill(Queue& queue, int first = 0) {
+inline constexpr bool is_bounded = mailroom::queue_facts<Queue>::bounded;
+
+/// Puts the numbers from 0 in, until the queue is full. Says how many went in.
+template <class Queue>
+  requires is_bounded<Queue>
+std::size_t fill(Queue& queue) {
   std::size_t count = 0;
-  while (queue.try_emplace(first + static_cast<int>(count)) == queue_status::success) ++count;
+  while (queue.try_emplace(static_cast<int>(count)) == queue_status::success) ++count;
   return count;
+}
+
+/// The same for every queue: one without a bound is full enough with as many as the size says.
+template <class Queue>
+std::size_t fill(const size_of<Queue>& size, Queue& queue) {
+  if constexpr (is_bounded<Queue>) {
+    return fill(queue);
+  } else {
+    std::size_t count = 0;
+    while (count != size.capacity &&
+           queue.try_emplace(static_cast<int>(count)) == queue_status::success) {
+      ++count;
+    }
+    return count;
+  }
+}
+
+/// Whether a queue that is as full as its size says takes no more. Without a bound it would.
+template <class Queue>
+bool takes_no_more(Queue& queue) {
+  if constexpr (is_bounded<Queue>) {
+    return queue.try_emplace(-1) == queue_status::full;
+  } else {
+    return queue.capacity() > queue.size_approx();
+  }
+}
+
+/// The end of a run of which the last `too_many` do not fit: one without a bound gets the others.
+template <class Queue, class Run>
+auto end_for(const Queue&, const Run& run, std::ptrdiff_t too_many) {
+  return is_bounded<Queue> ? run.end() : run.end() - too_many;
 }
 
 template <class Queue>

@@ -31,6 +31,8 @@ std::vector<scenario::scenario> all_scenarios() {
   std::vector<scenario::scenario> all;
   scenario::add_spsc_queue(all);
   scenario::add_mpmc_queue(all);
+  scenario::add_mpsc_queue(all);
+  scenario::add_intrusive_mpsc_queue(all);
   scenario::add_waiter(all);
   scenario::add_mailbox(all);
   scenario::add_topic(all);

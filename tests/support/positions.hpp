@@ -7,6 +7,7 @@
 // A queue counts its messages in 64 bits. Nobody waits until they are used up, so a test begins
 // just before the end instead.
 
+#include <mailroom/core/concepts.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/detail/config.hpp>
 
@@ -21,8 +22,16 @@ struct test_access {
   template <class Queue>
   static Queue starting_at(std::size_t capacity, std::uint64_t first,
                            const typename Queue::allocator_type& allocator = {}) {
-    return Queue(capacity, allocator, first);
+    if constexpr (queue_facts<Queue>::bounded) {
+      return Queue(capacity, allocator, first);
+    } else {
+      return Queue(allocator, first & (~std::uint64_t{0} >> 2)); // its positions do not wrap
+    }
   }
+
+  /// How many messages a block of an unbounded queue holds.
+  template <class Queue>
+  static constexpr std::size_t block_slots = decltype(Queue::slots_)::block_slots;
 
   /// Whether every cell of an empty mpmc_queue that nobody uses is in exactly one place: 64 are
   /// spare, and each slot holds one. In a sealed queue only the spare ones can be looked at.

@@ -16,7 +16,7 @@
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
 //   stack_hint() a number that mostly differs between threads
-//   line_bytes, spins_before_sleep, reader_stripes  numbers that suit today's machines
+//   line_bytes, spins_before_sleep, block_bytes, ...  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
 //
 // Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
@@ -280,6 +280,13 @@ inline constexpr int spins_before_sleep = 64;
 
 /// How many threads can read a snapshot at a time without writing the same cache line.
 inline constexpr std::size_t reader_stripes = 16;
+
+/// About how large a block of slots is, and how many it has at least.
+inline constexpr std::size_t block_bytes = 1024;
+inline constexpr std::size_t least_block_slots = 8;
+
+/// How many empty blocks a queue keeps for later.
+inline constexpr std::size_t spare_blocks = 8;
 
 // ---- What a thread is, and what it is in the middle of
 

@@ -5,6 +5,7 @@
 
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <array>      // array
@@ -21,6 +22,7 @@ using mailroom::queue_status;
 using model::require;
 using model::run;
 using mpmc = mailroom::mpmc_queue<unsigned>;
+using mpsc = mailroom::mpsc_queue<unsigned>;
 using spsc = mailroom::spsc_queue<unsigned>;
 template <class Queue, class Wait = mailroom::wait_policy::park>
 using box_of = mailroom::mailbox<unsigned, Queue, Wait>;
@@ -313,7 +315,6 @@ void add_for(std::vector<scenario>& all, const std::string& over) {
   add("passes on, sleepers wake without a reason", passes_on<Box>, {.spurious = 1});
   add("R-32: closes behind a push", closes_behind_a_push<Box>);
   add("R-30: closes during a push", closes_during_a_push<Box>);
-  add("closes before a sleeping push", closes_before_a_sleeping_push<Box>);
   add("R-05: stays over", stays_over<Box>);
   add("close hands on to a push",
       close_hands_on<Box>([](Box& box) { return box.try_push(1U) == queue_status::closed; }));
@@ -321,9 +322,12 @@ void add_for(std::vector<scenario>& all, const std::string& over) {
       close_hands_on<Box>([](Box& box) { return box.try_pop().error() == queue_status::closed; }));
   add("close hands on to who asks", close_hands_on<Box>([](Box& box) { return box.is_closed(); }));
   add("a late pop loses nothing", late_pop_loses_nothing<Box>);
-  add("a late push keeps its message", late_push_keeps_its_message<Box>);
   add("R-37: a stop ends a pop", stop_ends_a_pop<Box>);
-  add("a stop ends a push", stop_ends_a_push<Box>);
+  if constexpr (mailroom::queue_facts<typename Box::queue_type>::bounded) {
+    add("closes before a sleeping push", closes_before_a_sleeping_push<Box>);
+    add("a late push keeps its message", late_push_keeps_its_message<Box>);
+    add("a stop ends a push", stop_ends_a_push<Box>);
+  }
 }
 
 } // namespace
@@ -332,6 +336,7 @@ void add_mailbox(std::vector<scenario>& all) {
   using mailroom::wait_policy::spin;
   using mailroom::wait_policy::yield;
   add_for<box_of<mpmc>>(all, "mpmc_queue");
+  add_for<box_of<mpsc>>(all, "mpsc_queue");
   add_for<box_of<spsc>>(all, "spsc_queue");
   const auto add = [&](const char* what, model::program body, depth when = depth::quick) {
     all.push_back({std::string{"mailbox: "} + what, std::move(body), {}, when});

@@ -26,6 +26,8 @@ struct scenario {
 /// In the order of the floors.
 void add_spsc_queue(std::vector<scenario>& all);
 void add_mpmc_queue(std::vector<scenario>& all);
+void add_mpsc_queue(std::vector<scenario>& all);
+void add_intrusive_mpsc_queue(std::vector<scenario>& all);
 void add_waiter(std::vector<scenario>& all);
 void add_mailbox(std::vector<scenario>& all);
 void add_topic(std::vector<scenario>& all);

@@ -148,6 +148,9 @@ inline void futex_wake_all(futex& place, code_place at = code_place::current()) 
 inline constexpr std::size_t line_bytes = 16; // two messages of four bytes, and their end
 inline constexpr int spins_before_sleep = 0;
 inline constexpr std::size_t reader_stripes = 1;
+inline constexpr std::size_t block_bytes = 128; // two slots for a number, one for anything larger
+inline constexpr std::size_t least_block_slots = 1;
+inline constexpr std::size_t spare_blocks = 2;
 
 // ---- What a thread is
 

@@ -150,6 +150,9 @@ inline void futex_wake_all(futex& place, const char* path = __builtin_FILE()) {
 inline constexpr std::size_t line_bytes = 16; // two numbers and their end: calls cross lines
 inline constexpr int spins_before_sleep = 1;
 inline constexpr std::size_t reader_stripes = 2;
+inline constexpr std::size_t block_bytes = 0;
+inline constexpr std::size_t least_block_slots = 2;
+inline constexpr std::size_t spare_blocks = 2;
 
 // ---- What a thread is
 
