@@ -4,7 +4,8 @@
 
 // mailroom: messages between the threads of one program. The whole library in one include.
 //
-//      queue/     never waits            spsc_queue, mpmc_queue, mpsc_queue, intrusive_mpsc_queue
+//      queue/     never waits            spsc_queue, mpmc_queue, mpsc_queue, intrusive_mpsc_queue,
+//                                        broadcast_queue
 //      mailbox/   waits and closes       mailbox over any queue
 //      topic/     fans out               topic_filter, dispatcher, subscription, topic
 //      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy
@@ -19,6 +20,7 @@
 #include <mailroom/queue/mpmc_queue.hpp>
 #include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/intrusive_mpsc_queue.hpp>
+#include <mailroom/queue/broadcast_queue.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/topic/filter.hpp>
 #include <mailroom/topic/subscription.hpp>

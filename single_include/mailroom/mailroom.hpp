@@ -196,6 +196,7 @@ public:
 
   /// The T that lives here.
   T& value() noexcept { return value_; }
+  const T& value() const noexcept { return value_; }
 
   /// Where a T may be made by other means.
   T* place() noexcept { return std::addressof(value_); }
@@ -353,6 +354,8 @@ inline constexpr std::size_t least_block_slots = 8;
 
 /// How many empty blocks a queue keeps for later.
 inline constexpr std::size_t spare_blocks = 8;
+/// How many readers of a broadcast are given room for at a time.
+inline constexpr std::size_t cursors_together = 16;
 
 // ---- What a thread is, and what it is in the middle of
 
@@ -844,6 +847,13 @@ public:
   template <class Commit>
   expected(detail::take_t, T& from, Commit&& commit) noexcept(nothrow_move)
       : value_(std::move(from)), has_value_{true} {
+    std::forward<Commit>(commit)();
+  }
+  /// The same for a message that others still read: it is copied.
+  template <class Commit>
+  expected(detail::take_t, const T& from,
+           Commit&& commit) noexcept(std::is_nothrow_copy_constructible_v<T>)
+      : value_(from), has_value_{true} {
     std::forward<Commit>(commit)();
   }
 
@@ -3698,6 +3708,1219 @@ Node& intrusive_mpsc_queue<Node>::take_first() noexcept {
 
 #endif // MAILROOM_QUEUE_INTRUSIVE_MPSC_QUEUE_HPP
 
+// ---- <mailroom/queue/reader_cursors.hpp>
+
+#ifndef MAILROOM_QUEUE_READER_CURSORS_HPP
+#define MAILROOM_QUEUE_READER_CURSORS_HPP
+
+// How far each reader of a ring has read, so that its producers know what may be overwritten.
+//
+// Use it       never: it is a part of the lossless broadcast_queue.
+//
+// Every reader has a cursor of its own, on a cache line of its own, which only it writes. Cursors
+// stand in chunks; chunks form a list that only grows, and ends with the ring. So a producer may
+// look at all cursors at any time, and a cursor is used again by a later reader.
+//
+//      first --> | at  at  at  ... | --> | at  at  at  ... | --> none
+//
+// A cursor that no reader has stands `far` ahead of all messages, where it holds nobody back.
+//
+// Invariants
+//   (I1)  only its reader writes a cursor; one that no reader has is taken by a CAS
+//   (I2)  a cursor is not above its reader's place: an old value holds back more, never less
+//   (I3)  what least() answers is for ever not above any reader's place, now or later: see (J)
+//   (I4)  the maker of a chunk is alone with it, and so is the destructor with all
+//   (I5)  `end` may be an old one; whoever joins then holds back too much for a moment
+//
+// Memory order
+//   (E)   emptied: what a reader did with messages -> the cursor, which it stores afterwards ->
+//         the producer that loads it and overwrites them.
+//   (H)   handed over: a cursor is taken by an RMW, which does not end what its last reader has
+//         released, and the fence behind it acquires that; so the next store hands it on too.
+//   (J)   joining: a reader puts its cursor there, then reads where the ring ends, and begins
+//         there; a producer reads where the ring ends, then loads the cursors. A fence stands
+//         between the two steps of each, so one of them sees the other: either the producer finds
+//         the cursor, or the reader begins at or behind the end that the producer starts from.
+//   (L)   listed: a chunk is built -> whoever finds it in the list. Later chunks are added by a CAS
+//         too, so who finds a chunk has seen those behind it built.
+//
+// Decision: the place to begin is read after the cursor is there, instead of checking afterwards
+//   whether it was still good: there is nothing to retry.
+
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint64_t
+#include <memory>  // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
+
+namespace mailroom::inline v0::detail {
+
+template <class Allocator>
+class reader_cursors {
+public:
+  using position = std::uint64_t;
+
+  /// Where one reader stands: it is done with all messages below.
+  struct alignas(cache_line) cursor {
+    atomic<position> at;
+  };
+
+  /// A cursor, and the position of the first message that its reader gets.
+  struct membership {
+    cursor* own;
+    position from;
+  };
+
+  explicit reader_cursors(const Allocator& source) noexcept : allocator_(source) {}
+  reader_cursors(const reader_cursors&) = delete;
+  reader_cursors& operator=(const reader_cursors&) = delete;
+  ~reader_cursors();
+
+  /// Makes the caller a reader of the ring that ends at `end`. From now on least() minds it.
+  ///
+  /// Caller    anyone, as for all that follows; the allocator must then allow it too
+  /// Progress  lock-free, if the allocator is
+  /// Cost      O(readers); allocates when there are more of them than ever before
+  /// Throws    what the allocator throws; nothing has changed then
+  membership join(const atomic<position>& end);
+
+  /// The reader is done with all messages below `at`.
+  ///
+  /// Caller    the cursor's reader
+  /// Progress  wait-free
+  static void move(cursor& own, position at) noexcept {
+    own.at.store(at, memory_order::release); // (E)
+  }
+
+  /// Gives the cursor up; its reader held nobody back beyond `at`.
+  static void leave(cursor& own, position at) noexcept { move(own, at + far); }
+
+  /// The least position that a reader may still need, or `end`, which the caller has read, when all
+  /// are done.
+  ///
+  /// Progress  wait-free, but for readers that are more than ever before
+  /// Cost      O(readers)
+  position least(position end) const noexcept;
+
+private:
+  static constexpr position far = position{1} << 62;
+
+  struct chunk {
+    cursor cursors[cursors_together];
+    chunk* next;
+  };
+  using allocator = typename std::allocator_traits<Allocator>::template rebind_alloc<chunk>;
+  using traits = std::allocator_traits<allocator>;
+
+  /// Whether no reader has the cursor. `far` is farther than an old `end` can be wrong.
+  static bool is_free(position at, position end) noexcept {
+    return static_cast<std::int64_t>(at - end) > static_cast<std::int64_t>(far / 2);
+  }
+  cursor& take_cursor(position end);
+  cursor& add_chunk(position end);
+
+  [[no_unique_address]] allocator allocator_;
+  atomic<chunk*> first_;
+};
+
+// ---- Definitions, in the order of the class
+
+template <class Allocator>
+reader_cursors<Allocator>::~reader_cursors() {
+  chunk* each = first_.load(memory_order::relaxed); // (I4)
+  while (each != nullptr) {
+    chunk* const next = each->next;
+    std::destroy_at(each);
+    traits::deallocate(allocator_, std::pointer_traits<typename traits::pointer>::pointer_to(*each),
+                       1);
+    each = next;
+  }
+}
+
+template <class Allocator>
+typename reader_cursors<Allocator>::membership
+reader_cursors<Allocator>::join(const atomic<position>& end) {
+  cursor& own = take_cursor(end.load(memory_order::relaxed)); // (I5)
+  fence(memory_order::seq_cst);                               // (J)
+  const position from = end.load(memory_order::relaxed);      // (J)
+  move(own, from);
+  return {&own, from};
+}
+
+template <class Allocator>
+std::uint64_t reader_cursors<Allocator>::least(position end) const noexcept {
+  fence(memory_order::seq_cst); // (J)
+  position found = end;
+  const chunk* each = first_.load(memory_order::acquire); // (L)
+  for (; each != nullptr; each = each->next) {
+    for (const cursor& one : each->cursors) {
+      const position at = one.at.load(memory_order::acquire); // (E)
+      if (static_cast<std::int64_t>(at - found) < 0) found = at;
+    }
+  }
+  return found;
+}
+
+/// Makes a cursor that no reader has the caller's, and puts it to `end`.
+template <class Allocator>
+typename reader_cursors<Allocator>::cursor& reader_cursors<Allocator>::take_cursor(position end) {
+  chunk* each = first_.load(memory_order::acquire); // (L)
+  for (; each != nullptr; each = each->next) {
+    for (cursor& one : each->cursors) {
+      position at = one.at.load(memory_order::relaxed);                               // (I1)
+      if (is_free(at, end) && one.at.compare_exchange(at, end, memory_order::relaxed, // (H)
+                                                      memory_order::relaxed)) {       // (I1)
+        return one;
+      }
+    }
+  }
+  return add_chunk(end);
+}
+
+template <class Allocator>
+typename reader_cursors<Allocator>::cursor& reader_cursors<Allocator>::add_chunk(position end) {
+  allocator mine{allocator_};
+  chunk* const made = std::construct_at(std::to_address(traits::allocate(mine, 1)));
+  for (cursor& one : made->cursors) one.at.store(end + far, memory_order::relaxed); // (I4)
+  made->cursors[0].at.store(end, memory_order::relaxed);                            // (I4)
+  chunk* first = first_.load(memory_order::relaxed);                                // (L)
+  do {
+    made->next = first;
+  } while (!first_.compare_exchange(first, made, memory_order::release, // (L)
+                                    memory_order::relaxed)); // (L)
+  return made->cursors[0];
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_QUEUE_READER_CURSORS_HPP
+
+// ---- <mailroom/queue/gated_ring.hpp>
+
+#ifndef MAILROOM_QUEUE_GATED_RING_HPP
+#define MAILROOM_QUEUE_GATED_RING_HPP
+
+// A ring of messages that every reader reads in place, and that overwrites none before all have.
+//
+// Use it       never: it is the inside of the lossless broadcast_queue.
+//
+// Position p lives in slot p & mask, and stays there until a push needs the slot again. A producer
+// remembers a position below which all readers are done, the gate, and looks at their cursors only
+// when the ring seems full: one look for about as many pushes as the ring is long.
+//
+//        slowest reader   other readers        end
+//             v             v       v           v
+//      . . .  a   b   c  d  e   f   g   h   i   . . . .
+//
+// One producer publishes by one store of the end. Many first claim a position, by a CAS on the end
+// that comes after the check for room, and then stamp the slot; the claim cannot fail afterwards.
+//
+// Invariants
+//   (I1)  only the producer writes the end, the gate and `oldest_`, where there is one
+//   (I2)  all cursors are at or above any gate that was ever stored: an old gate errs towards full
+//   (I3)  a slot is built in by the one who claimed its position; it has found there the stamp of
+//         the lap before, and a gate beyond that lap's position
+//   (I4)  the constructor and the destructor are alone with the ring
+//
+// Memory order
+//   (F)   filled: the message is built -> the producer stores the end, or the slot's stamp -> the
+//         reader that loads it. Also the next producer of the slot, which destroys the message.
+//   (G)   gate:   readers are done -> the producer that looked at their cursors stores the gate ->
+//         a producer that loads it overwrites what they read. See (E) of reader_cursors.
+//   (C)   claim:  tells positions only; what a claim rests on came by (F) and (G) before, through
+//         loads that acquire. Argued: the CAS cannot be seen before those loads are done, and who
+//         takes the value up does so to claim, to join or to tell empty from busy.
+//
+// Edge: a producer that stands still between claim and stamp hides its message and all behind it:
+//   readers answer busy there; producers go on until the ring is full, or, where nobody reads,
+//   until they come round to its slot, and then answer busy.
+// Edge: where nobody reads the ring is never full.
+//
+// Decision: a message is destroyed by the push that uses its slot again, or with the ring. Which
+//   reader is the last one is not known without a write to shared memory for each message read.
+// Decision: many producers need messages whose move cannot throw: a position that was claimed must
+//   be filled. What may throw is built before the claim, which also keeps the claim short.
+
+#include <algorithm>   // min
+#include <cstddef>     // size_t
+#include <cstdint>     // int64_t, uint64_t
+#include <iterator>    // input_iterator, sentinel_for, iter_reference_t
+#include <type_traits> // is_nothrow_constructible
+#include <utility>     // exchange, forward, move
+
+namespace mailroom::inline v0::detail {
+
+template <class T, arity Producers, class Allocator>
+class gated_ring;
+
+// ---- One producer
+
+template <class T, class Allocator>
+class gated_ring<T, arity::one, Allocator> {
+public:
+  using position = std::uint64_t;
+  using cursors = reader_cursors<Allocator>;
+
+  gated_ring(std::size_t capacity, const Allocator& allocator, position first);
+  ~gated_ring();
+
+  std::size_t capacity() const noexcept { return capacity_; }
+
+  /// Builds a message at the end.
+  ///
+  /// Caller    the producer
+  /// Progress  wait-free
+  /// Throws    what T's constructor throws; no message is gone then but one that all have read
+  /// Returns   success, or full
+  template <class... Args>
+  queue_status try_put(Args&&... args);
+
+  /// The same for a run, which is published together.
+  ///
+  /// Returns   the first element that was not taken
+  template <std::input_iterator I, std::sentinel_for<I> S>
+  I try_put_range(I first, S last);
+
+  /// The position of the next message.
+  position end() const noexcept { return tail_.load(memory_order::relaxed); } // (I1)
+
+  // ---- For readers
+
+  typename cursors::membership join() { return cursors_.join(tail_); }
+
+  /// Is there a message at `at`? `seen` is the end that this reader has seen.
+  ///
+  /// Progress  wait-free
+  /// Returns   success, empty, or busy
+  queue_status look(position at, position& seen) const noexcept;
+  const T& message(position at) const noexcept { return cells_[index(at)].value(); }
+
+private:
+  std::size_t index(position at) const noexcept {
+    return static_cast<std::size_t>(at) & (cells_.size() - 1);
+  }
+  bool has_room(position tail) noexcept;
+  template <class... Args>
+  void build(position tail, Args&&... args);
+
+  // Constant after construction, but for the cells and the cursors.
+  const std::size_t capacity_;
+  storage<cell<T>, dynamic_capacity, Allocator> cells_;
+  cursors cursors_;
+
+  // The producer's line.
+  alignas(cache_line) atomic<position> tail_;
+  position gate_;
+  position oldest_; // the first message that was not destroyed
+};
+
+// ---- Many producers
+
+template <class T, class Allocator>
+class gated_ring<T, arity::many, Allocator> {
+public:
+  using position = std::uint64_t;
+  using cursors = reader_cursors<Allocator>;
+
+  gated_ring(std::size_t capacity, const Allocator& allocator, position first);
+  ~gated_ring();
+
+  std::size_t capacity() const noexcept { return capacity_; }
+
+  /// Builds a message at the end.
+  ///
+  /// Caller    anyone
+  /// Progress  as the Edge in the banner says
+  /// Throws    what T's constructor throws; nothing has changed then
+  /// Returns   success, full, or busy
+  template <class... Args>
+  queue_status try_put(Args&&... args);
+
+  /// The same for a run, one by one.
+  template <std::input_iterator I, std::sentinel_for<I> S>
+  I try_put_range(I first, S last);
+
+  position end() const noexcept { return claim_.load(memory_order::relaxed); } // (C)
+
+  // ---- For readers
+
+  typename cursors::membership join() { return cursors_.join(claim_); }
+  queue_status look(position at, position& seen) const noexcept;
+  const T& message(position at) const noexcept { return slot(at).message.value(); }
+
+private:
+  /// The stamp is the position of the message, plus one.
+  struct stamped {
+    atomic<position> stamp;
+    cell<T> message;
+  };
+
+  stamped& slot(position at) noexcept { return slots_[index(at)]; }
+  const stamped& slot(position at) const noexcept { return slots_[index(at)]; }
+  std::size_t index(position at) const noexcept {
+    return static_cast<std::size_t>(at) & (slots_.size() - 1);
+  }
+  bool has_room(position end) noexcept;
+  queue_status find_room(position& end) noexcept;
+  queue_status try_claim(position& at) noexcept;
+  template <class... Args>
+  void build(position at, Args&&... args) noexcept;
+
+  // Constant after construction, but for the slots and the cursors.
+  const std::size_t capacity_;
+  const position first_;
+  storage<stamped, dynamic_capacity, Allocator> slots_;
+  cursors cursors_;
+
+  // What producers write: the one with each message, the other when the ring looks full.
+  alignas(cache_line) atomic<position> claim_;
+  alignas(cache_line) atomic<position> gate_;
+};
+
+// ---- A reader of either
+
+template <class T, arity Producers, class Allocator>
+class gated_reader {
+  using ring = gated_ring<T, Producers, Allocator>;
+  using cursors = typename ring::cursors;
+
+public:
+  using position = std::uint64_t;
+
+  explicit gated_reader(ring& of) : gated_reader{of, of.join()} {}
+  gated_reader(gated_reader&& other) noexcept
+      : ring_{other.ring_}, own_{std::exchange(other.own_, nullptr)}, joined_{other.joined_},
+        at_{other.at_}, seen_{other.seen_} {}
+  gated_reader& operator=(gated_reader&& other) noexcept {
+    gated_reader taken{std::move(other)};
+    std::swap(ring_, taken.ring_);
+    std::swap(own_, taken.own_);
+    joined_ = taken.joined_;
+    seen_ = taken.seen_;
+    std::swap(at_, taken.at_);
+    return *this;
+  }
+  ~gated_reader() {
+    if (own_ != nullptr) cursors::leave(*own_, at_);
+  }
+
+  /// Looks for the next message: message() after success, then step(), and release() for all.
+  queue_status find() noexcept { return ring_->look(at_, seen_); }
+  const T& message() const noexcept { return ring_->message(at_); }
+  void step() noexcept { ++at_; }
+  void release() noexcept { cursors::move(*own_, at_); }
+
+  position passed() const noexcept { return at_ - joined_; }
+  static position missed() noexcept { return 0; }
+  position ahead() const noexcept { return ring_->end() - at_; }
+
+private:
+  gated_reader(ring& of, typename cursors::membership place) noexcept
+      : ring_{&of}, own_{place.own}, joined_{place.from}, at_{place.from}, seen_{place.from} {}
+
+  ring* ring_;
+  typename cursors::cursor* own_;
+  position joined_;
+  position at_;
+  position seen_;
+};
+
+// ---- Definitions, in the order of the classes
+
+template <class T, class Allocator>
+gated_ring<T, arity::one, Allocator>::gated_ring(std::size_t capacity, const Allocator& allocator,
+                                                 position first)
+    : capacity_{capacity}, cells_{slots_for(capacity), allocator}, cursors_{allocator},
+      tail_{first}, gate_{first}, oldest_{first} {}
+
+template <class T, class Allocator>
+gated_ring<T, arity::one, Allocator>::~gated_ring() {
+  for (const position tail = end(); oldest_ != tail; ++oldest_) cells_[index(oldest_)].destroy();
+}
+
+template <class T, class Allocator>
+template <class... Args>
+queue_status gated_ring<T, arity::one, Allocator>::try_put(Args&&... args) {
+  const position tail = tail_.load(memory_order::relaxed); // (I1)
+  if (!has_room(tail)) return queue_status::full;
+  build(tail, std::forward<Args>(args)...);
+  tail_.store(tail + 1, memory_order::release); // (F)
+  return queue_status::success;
+}
+
+template <class T, class Allocator>
+template <std::input_iterator I, std::sentinel_for<I> S>
+I gated_ring<T, arity::one, Allocator>::try_put_range(I first, S last) {
+  struct published_run {
+    atomic<position>& end;
+    const position from;
+    position at = from;
+    ~published_run() {
+      if (at != from) end.store(at, memory_order::release); // (F)
+    }
+  };
+  published_run run{tail_, tail_.load(memory_order::relaxed)}; // (I1)
+  for (; first != last && has_room(run.at); ++first) {
+    build(run.at, *first);
+    ++run.at;
+  }
+  return first;
+}
+
+template <class T, class Allocator>
+queue_status gated_ring<T, arity::one, Allocator>::look(position at,
+                                                        position& seen) const noexcept {
+  if (at == seen) seen = tail_.load(memory_order::acquire); // (F)
+  return at == seen ? queue_status::empty : queue_status::success;
+}
+
+/// Is there room at `tail`? Looks at the readers only when there seems to be none. The gate may go
+/// back then: see (I5) of reader_cursors.
+template <class T, class Allocator>
+bool gated_ring<T, arity::one, Allocator>::has_room(position tail) noexcept {
+  if (tail - gate_ >= capacity_) gate_ = cursors_.least(tail);
+  return tail - gate_ < capacity_;
+}
+
+template <class T, class Allocator>
+template <class... Args>
+void gated_ring<T, arity::one, Allocator>::build(position tail, Args&&... args) {
+  if (tail - oldest_ == cells_.size()) cells_[index(oldest_++)].destroy();
+  cells_[index(tail)].construct(std::forward<Args>(args)...);
+}
+
+template <class T, class Allocator>
+gated_ring<T, arity::many, Allocator>::gated_ring(std::size_t capacity, const Allocator& allocator,
+                                                  position first)
+    : capacity_{capacity}, first_{first}, slots_{slots_for(capacity), allocator},
+      cursors_{allocator}, claim_{first}, gate_{first} {
+  for (position at = first - slots_.size(); at != first; ++at) {
+    slot(at).stamp.store(at + 1, memory_order::relaxed); // (I4)
+  }
+}
+
+/// What was claimed and never built, by a thread that died, is left out.
+template <class T, class Allocator>
+gated_ring<T, arity::many, Allocator>::~gated_ring() {
+  const position last = end();
+  for (position at = last - std::min<position>(last - first_, slots_.size()); at != last; ++at) {
+    if (slot(at).stamp.load(memory_order::relaxed) == at + 1) slot(at).message.destroy(); // (I4)
+  }
+}
+
+template <class T, class Allocator>
+template <class... Args>
+queue_status gated_ring<T, arity::many, Allocator>::try_put(Args&&... args) {
+  position at = end();
+  if constexpr (std::is_nothrow_constructible_v<T, Args...>) {
+    const auto status = try_claim(at);
+    if (status == queue_status::success) build(at, std::forward<Args>(args)...);
+    return status;
+  } else {
+    if (const auto status = find_room(at); status != queue_status::success) return status;
+    return try_put(T(std::forward<Args>(args)...));
+  }
+}
+
+template <class T, class Allocator>
+template <std::input_iterator I, std::sentinel_for<I> S>
+I gated_ring<T, arity::many, Allocator>::try_put_range(I first, S last) {
+  while (first != last && try_put(*first) == queue_status::success) ++first;
+  return first;
+}
+
+template <class T, class Allocator>
+queue_status gated_ring<T, arity::many, Allocator>::look(position at, position&) const noexcept {
+  const position stamp = slot(at).stamp.load(memory_order::acquire); // (F)
+  if (stamp == at + 1) return queue_status::success;
+  return end() == at ? queue_status::empty : queue_status::busy;
+}
+
+template <class T, class Allocator>
+bool gated_ring<T, arity::many, Allocator>::has_room(position end) noexcept {
+  const auto fits = [&](position gate) {
+    return static_cast<std::int64_t>(end - gate) < static_cast<std::int64_t>(capacity_);
+  };
+  if (fits(gate_.load(memory_order::acquire))) return true; // (G)
+  const position least = cursors_.least(end);
+  gate_.store(least, memory_order::release); // (G)
+  return fits(least);
+}
+
+/// Walks from `end` to a position that was not claimed, and where a message could be built now.
+template <class T, class Allocator>
+queue_status gated_ring<T, arity::many, Allocator>::find_room(position& end) noexcept {
+  for (;;) {
+    if (!has_room(end)) return queue_status::full;
+    const position stamp = slot(end).stamp.load(memory_order::acquire); // (F)
+    const auto laps = static_cast<std::int64_t>(stamp - (end + 1 - slots_.size()));
+    if (laps == 0) return queue_status::success;
+    if (laps < 0) return queue_status::busy;
+    end = claim_.load(memory_order::relaxed); // (C)
+  }
+}
+
+template <class T, class Allocator>
+queue_status gated_ring<T, arity::many, Allocator>::try_claim(position& at) noexcept {
+  do {
+    if (const auto status = find_room(at); status != queue_status::success) return status;
+  } while (!claim_.compare_exchange(at, at + 1, memory_order::relaxed, // (C)
+                                    memory_order::relaxed)); // (C)
+  return queue_status::success;
+}
+
+/// Fills the slot of a position that was claimed.
+template <class T, class Allocator>
+template <class... Args>
+void gated_ring<T, arity::many, Allocator>::build(position at, Args&&... args) noexcept {
+  stamped& own = slot(at);
+  if (at - first_ >= slots_.size()) own.message.destroy();
+  own.message.construct(std::forward<Args>(args)...);
+  own.stamp.store(at + 1, memory_order::release); // (F)
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_QUEUE_GATED_RING_HPP
+
+// ---- <mailroom/queue/overwriting_ring.hpp>
+
+#ifndef MAILROOM_QUEUE_OVERWRITING_RING_HPP
+#define MAILROOM_QUEUE_OVERWRITING_RING_HPP
+
+// A ring of messages that keeps the last ones for any number of readers, and waits for none.
+//
+// Use it       never: it is the inside of the lossy broadcast_queue.
+//
+// A slot is one word: the lap of its message, and the index of the cell that the message is in
+// (slot_word.hpp; here all words are of the kind full). A producer writes its message into a cell
+// that no slot holds, and then puts that cell into the slot; the cell that was there is the next
+// one to write into. So a message appears and disappears in one step, and a producer that stands
+// still anywhere holds back nobody: many of them follow one another as in exchange_ring.hpp.
+//
+//      slots   [ lap 3: cell 5 | lap 3: cell 0 | lap 2: cell 7 | ... ]     spare: cells 2, 9, ...
+//                                       ^ end
+//
+// A reader copies the cell, and then looks whether the slot still says the same. If it does not, a
+// producer may have written into the cell meanwhile, and what was copied is thrown away: the reader
+// was overtaken, and goes on at the oldest message there. Messages are copied piece by piece
+// through relaxed atomics, so they must be trivially copyable.
+//
+// Invariants
+//   (I1)  a cell is in one slot, or spare, or in the hands of one push; only a push that has it in
+//         its hands writes into it
+//   (I2)  positions are filled in order without a gap: a producer fills a position after it has
+//         seen all earlier ones filled, or the hint above them, which is true for ever
+//   (I3)  a hint never passes the truth. What is behind it, is read from the slots
+//   (I4)  after a CAS that failed, the slot is read again with acquire before anything follows
+//   (I5)  the constructor is alone with the ring
+//   (I6)  only the producer writes the slots and the hint, where there is one
+//
+// Memory order
+//   (P)   published: the pieces are written -> the slot is given the cell -> the reader that finds
+//         it there. Also the producer that takes the cell out and writes into it: its pieces are
+//         later ones.
+//   (V)   verified: a producer takes a cell out of its slot, a fence, and writes pieces; a reader
+//         reads a piece, a fence, and reads the slot again. Whoever has read one of the new pieces
+//         finds the slot changed.
+//
+// Decision: not a counter in each slot that is odd while somebody writes there: a producer that
+//   stands still would then lock its slot, and the next one at it had to wait or to lose a message.
+//   The price is a second cache line for each message.
+//
+// Sources: Boehm, Can Seqlocks Get Along with Programming Language Memory Models?, MSPC 2012 (the
+// two fences and the relaxed pieces). That cells are exchanged is ours.
+
+#include <array>       // array
+#include <bit>         // bit_cast
+#include <cstddef>     // byte, size_t
+#include <cstdint>     // int64_t, uint64_t
+#include <cstring>     // memcpy
+#include <memory>      // addressof
+#include <tuple>       // tuple_size
+#include <type_traits> // conditional
+
+namespace mailroom::inline v0::detail {
+
+template <class T, arity Producers, class Allocator>
+class overwriting_ring {
+  static constexpr bool is_shared = Producers == arity::many;
+
+public:
+  using position = slot_word::position;
+  using word = slot_word::word;
+
+  /// About how many pushes may stand still inside at a time before one answers busy.
+  static constexpr std::size_t spares = is_shared ? 64 : 1;
+
+  /// A message in pieces that can be read and written in one step.
+  using piece = std::size_t;
+  using image = std::array<piece, (sizeof(T) + sizeof(piece) - 1) / sizeof(piece)>;
+
+  /// Makes a ring whose first message gets the position `first`.
+  overwriting_ring(std::size_t capacity, const Allocator& allocator, position first);
+
+  std::size_t capacity() const noexcept { return capacity_; }
+  std::size_t slots() const noexcept { return words_.slots(); }
+
+  /// Puts a message at the end, over the oldest one.
+  ///
+  /// Caller    the producer, or anyone where there are many
+  /// Progress  wait-free with one producer, else lock-free
+  /// Returns   success, or busy behind 64 unfinished pushes
+  queue_status put(const T& message) noexcept;
+
+  /// The position of the next message.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  position end() const noexcept { return end_behind(hint_.load(memory_order::relaxed)); } // (I3)
+
+  /// The same for somebody who knows that the message before `at` was put in.
+  position end_behind(position at) const noexcept;
+
+  /// Copies the message at `at`.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Returns   success, empty, or lagged when it is not there any more
+  queue_status read(position at, image& into) const noexcept;
+
+private:
+  static constexpr position hint_interval = 8;
+  struct pieces_of_one {
+    atomic<piece> pieces[std::tuple_size_v<image>];
+  };
+  /// The cell that the only producer has in its hands, or the cells that nobody has.
+  using spare_place = std::conditional_t<is_shared, spare_cells<spares>, std::size_t>;
+
+  friend struct test_access;
+
+  atomic<word>& slot(position at) noexcept { return slots_[words_.slot_of(at)]; }
+  const atomic<word>& slot(position at) const noexcept { return slots_[words_.slot_of(at)]; }
+  void write(std::size_t cell, const T& message) noexcept;
+  void put_alone() noexcept;
+  void put_among_others(std::size_t& cell) noexcept;
+  word walk_to_end(position& at) const noexcept;
+
+  // Constant after construction, but for the slots and the cells.
+  const std::size_t capacity_;
+  const slot_word words_;
+  storage<atomic<word>, dynamic_capacity, Allocator> slots_;
+  storage<pieces_of_one, dynamic_capacity, Allocator> cells_;
+
+  // What producers write. A lonely one keeps the hint exact.
+  alignas(cache_line) atomic<position> hint_;
+  spare_place spare_;
+};
+
+/// One that reads such a ring.
+template <class T, arity Producers, class Allocator>
+class overtaken_reader {
+  using ring = overwriting_ring<T, Producers, Allocator>;
+
+public:
+  using position = typename ring::position;
+
+  explicit overtaken_reader(const ring& of) noexcept
+      : ring_{&of}, joined_{of.end()}, at_{joined_} {}
+
+  /// Looks for the next message: message() after success, then step(). After lagged the reader has
+  /// already gone on to the oldest message that is there.
+  queue_status find() noexcept;
+  T message() const noexcept;
+  void step() noexcept { ++at_; }
+  void release() noexcept {}
+
+  position passed() const noexcept { return at_ - joined_; }
+  position missed() const noexcept { return missed_; }
+  position ahead() const noexcept { return ring_->end() - at_; }
+
+private:
+  const ring* ring_;
+  position joined_;
+  position at_;
+  position missed_ = 0;
+  typename ring::image found_{};
+};
+
+// ---- Definitions, in the order of the classes
+
+template <class T, arity Producers, class Allocator>
+overwriting_ring<T, Producers, Allocator>::overwriting_ring(std::size_t capacity,
+                                                            const Allocator& allocator,
+                                                            position first)
+    : capacity_{capacity}, words_{slots_for(capacity), slots_for(capacity) + spares},
+      slots_{words_.slots(), allocator}, cells_{words_.slots() + spares, allocator}, hint_{first},
+      spare_{words_.slots()} {
+  for (position at = first - slots(); at != first; ++at) {
+    slot(at).store(words_.full(at, words_.slot_of(at)), memory_order::relaxed); // (I5)
+  }
+}
+
+template <class T, arity Producers, class Allocator>
+queue_status overwriting_ring<T, Producers, Allocator>::put(const T& message) noexcept {
+  if constexpr (is_shared) {
+    auto loan = spare_.take();
+    if (loan.cell == no_cell) return queue_status::busy;
+    write(loan.cell, message);
+    put_among_others(loan.cell);
+    spare_.give(loan);
+  } else {
+    write(spare_, message);
+    put_alone();
+  }
+  return queue_status::success;
+}
+
+template <class T, arity Producers, class Allocator>
+std::uint64_t overwriting_ring<T, Producers, Allocator>::end_behind(position at) const noexcept {
+  const position hint = hint_.load(memory_order::relaxed); // (I3)
+  if (static_cast<std::int64_t>(hint - at) > 0) at = hint;
+  (void)walk_to_end(at);
+  return at;
+}
+
+template <class T, arity Producers, class Allocator>
+queue_status overwriting_ring<T, Producers, Allocator>::read(position at,
+                                                             image& into) const noexcept {
+  const word seen = slot(at).load(memory_order::acquire); // (P)
+  const auto phase = words_.phase(seen, at);
+  if (phase < 1) return queue_status::empty;
+  if (phase > 1) return queue_status::lagged;
+  std::size_t next = 0;
+  for (const atomic<piece>& each : cells_[words_.cell(seen)].pieces) {
+    into[next++] = each.load(memory_order::relaxed); // (V)
+  }
+  fence(memory_order::acquire);                            // (V)
+  const word again = slot(at).load(memory_order::relaxed); // (V)
+  return again == seen ? queue_status::success : queue_status::lagged;
+}
+
+/// Fills a cell that is in the caller's hands.
+template <class T, arity Producers, class Allocator>
+void overwriting_ring<T, Producers, Allocator>::write(std::size_t cell, const T& message) noexcept {
+  image pieces{};
+  std::memcpy(pieces.data(), std::addressof(message), sizeof(T));
+  fence(memory_order::release); // (V)
+  std::size_t next = 0;
+  for (atomic<piece>& each : cells_[cell].pieces) {
+    each.store(pieces[next++], memory_order::relaxed); // (V)
+  }
+}
+
+template <class T, arity Producers, class Allocator>
+void overwriting_ring<T, Producers, Allocator>::put_alone() noexcept {
+  const position at = hint_.load(memory_order::relaxed);          // (I6)
+  const word before = slot(at).load(memory_order::relaxed);       // (I6)
+  slot(at).store(words_.full(at, spare_), memory_order::release); // (P)
+  spare_ = words_.cell(before);
+  hint_.store(at + 1, memory_order::relaxed); // (I3)
+}
+
+/// The hint is moved once the walk to the end has become long.
+template <class T, arity Producers, class Allocator>
+void overwriting_ring<T, Producers, Allocator>::put_among_others(std::size_t& cell) noexcept {
+  position hint = hint_.load(memory_order::relaxed); // (I3)
+  position at = hint;
+  word seen = walk_to_end(at);
+  while (!slot(at).compare_exchange(seen, words_.full(at, cell), memory_order::release, // (P)
+                                    memory_order::relaxed)) {                           // (I4)
+    seen = walk_to_end(at);
+  }
+  cell = words_.cell(seen);
+  if (at + 1 - hint < hint_interval) return;
+  hint_.compare_exchange(hint, at + 1, memory_order::relaxed, // (I3)
+                         memory_order::relaxed);              // (I3)
+}
+
+/// Walks to the first position that was not filled, and answers what its slot says.
+template <class T, arity Producers, class Allocator>
+slot_word::word
+overwriting_ring<T, Producers, Allocator>::walk_to_end(position& at) const noexcept {
+  for (;;) {
+    const word seen = slot(at).load(memory_order::acquire); // (P)
+    const auto phase = words_.phase(seen, at);
+    if (phase < 1) return seen;
+    at += 1 + slots() * (static_cast<position>(phase - 1) / 2);
+  }
+}
+
+template <class T, arity Producers, class Allocator>
+queue_status overtaken_reader<T, Producers, Allocator>::find() noexcept {
+  const auto status = ring_->read(at_, found_);
+  if (status != queue_status::lagged) return status;
+  // Its slot holds a message of a later lap, so the end is at least a lap ahead.
+  const position oldest = ring_->end_behind(at_ + ring_->slots() + 1) - ring_->slots();
+  missed_ += oldest - at_;
+  at_ = oldest;
+  return status;
+}
+
+template <class T, arity Producers, class Allocator>
+T overtaken_reader<T, Producers, Allocator>::message() const noexcept {
+  std::array<std::byte, sizeof(T)> bytes;
+  std::memcpy(bytes.data(), found_.data(), sizeof(T));
+  return std::bit_cast<T>(bytes);
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_QUEUE_OVERWRITING_RING_HPP
+
+// ---- <mailroom/queue/broadcast_queue.hpp>
+
+#ifndef MAILROOM_QUEUE_BROADCAST_QUEUE_HPP
+#define MAILROOM_QUEUE_BROADCAST_QUEUE_HPP
+
+// A bounded queue each of whose readers sees every message.
+//
+// Use it       when several threads need the same messages, all of them and in the same order.
+// Instead use  mpmc_queue when each message is for one of them;
+//              dispatcher when a name decides who gets it, or readers should sleep.
+//
+// Each message is stored once, whoever reads it; readers keep their own places.
+//
+//      lossless   the slowest reader holds producers back: the queue is then full (gated_ring.hpp)
+//      lossy      producers overwrite the oldest message; a reader that was overtaken is told so,
+//                 once, knows how many it missed, and goes on at the oldest one still there
+//                 (overwriting_ring.hpp)
+//
+// What a push costs does not depend on the number of readers: a lossy one knows none of them, a
+// lossless one looks at their places only when the queue seems full.
+//
+//                        push         pop          a thread that stands still in a push
+//      lossless, one     wait-free    wait-free    -
+//      lossless, many    blocking     blocking     hides its message and those behind: busy
+//      lossy, one        wait-free    wait-free    -
+//      lossy, many       lock-free    lock-free    holds one of 64 cells; behind 64 of them: busy
+//
+// A reader that stands still stops no other reader. In a lossless queue it is what full means.
+//
+// A message is destroyed by the push that uses its slot again, or with the queue.
+//
+// Limit: several readers look at one message at the same time, as const T&. T must allow that: a
+//   copy, or whatever a handler does with it, may not write to what two of them share unguarded.
+//
+// Sources: Thompson, Farley, Barker, Gee, Stewart, Disruptor, 2011 (a ring and a place for each
+// reader). That a claim comes after the check for room, and readers may come and go, is ours.
+
+#include <algorithm>   // min
+#include <concepts>    // assignable_from, constructible_from, copy_constructible, invocable
+#include <cstddef>     // size_t
+#include <cstdint>     // int64_t, uint64_t
+#include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
+#include <memory>      // allocator
+#include <span>        // span
+#include <type_traits> // is_nothrow_constructible, is_trivially_copyable
+#include <utility>     // forward, move
+
+namespace mailroom::inline v0 {
+
+/// What happens when a reader is slower than the producers.
+enum class broadcast_mode : unsigned char {
+  lossless, ///< producers are told that the queue is full
+  lossy,    ///< the reader misses messages, and is told how many
+};
+
+template <message T, broadcast_mode Mode = broadcast_mode::lossless, arity Producers = arity::many,
+          class Allocator = std::allocator<T>>
+class broadcast_queue {
+  static constexpr bool is_lossy = Mode == broadcast_mode::lossy;
+  static_assert(!is_lossy || std::is_trivially_copyable_v<T>,
+                "mailroom: a lossy broadcast_queue needs trivially copyable messages");
+  static_assert(is_lossy || Producers == arity::one || nothrow_message<T>,
+                "mailroom: a lossless broadcast_queue of many producers needs messages whose move "
+                "cannot throw");
+
+public:
+  using value_type = T;
+  using size_type = std::size_t;
+  using allocator_type = Allocator;
+  class reader;
+
+  /// Makes a queue for `capacity` messages, which nobody reads yet.
+  ///
+  /// Cost      allocates here; later only subscribe() of a lossless queue does
+  /// Throws    std::invalid_argument for 0, std::length_error for too many, and what the
+  ///           allocator throws
+  explicit broadcast_queue(std::size_t capacity, const Allocator& allocator = {})
+      : broadcast_queue{detail::checked_capacity(capacity), allocator, 0} {}
+
+  /// Destroys the messages still inside, first in first.
+  ///
+  /// Caller    anyone, once no other thread uses the queue and all its readers are gone
+  ~broadcast_queue() = default;
+
+  broadcast_queue(const broadcast_queue&) = delete;
+  broadcast_queue& operator=(const broadcast_queue&) = delete;
+
+  // ---- Producers
+
+  /// Puts a message at the back, for all who are readers now.
+  ///
+  /// Caller    anyone; one thread, if Producers is one
+  /// Progress  as the table in the banner says
+  /// Cost      O(1): one producer needs no RMW; many need one (lossless) or three (lossy). When the
+  ///           lossless queue seems full, O(readers) and a fence
+  /// Throws    what T's constructor throws; readers notice nothing of it
+  /// Orders    all before a successful call happens before the return of each pop that reads it
+  /// Returns   success; full (lossless): messages that readers passed before the call make room; or
+  ///           busy: another push is not finished. The argument keeps its message unless success
+  queue_status try_push(const T& value)
+    requires std::copy_constructible<T>
+  {
+    return try_emplace(value);
+  }
+  queue_status try_push(T&& value) { return try_emplace(std::move(value)); }
+
+  /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
+  /// a lossless queue of many producers fills up during the call, and the constructor may throw,
+  /// the arguments may have been used and their message dropped.
+  template <class... Args>
+    requires std::constructible_from<T, Args...>
+  queue_status try_emplace(Args&&... args);
+
+  /// Puts messages of [first, last) at the back, in order, until the answer is not success. One
+  /// producer of a lossless queue publishes them together. An element may be read twice.
+  ///
+  /// Caller    as try_push
+  /// Progress  as try_push, if the iterator is
+  /// Cost      O(messages taken)
+  /// Throws    what the iterator or T's constructor throws; the messages before are in the queue
+  /// Returns   the first element that was not taken
+  template <std::input_iterator I, std::sentinel_for<I> S>
+    requires range_element<std::iter_reference_t<I>, T>
+  I try_push_range(I first, S last);
+
+  /// Moves messages from the beginning of the run. Otherwise as try_push_range.
+  ///
+  /// Returns   the rest, untouched
+  std::span<T> try_move_range(std::span<T> messages)
+    requires range_element<T&&, T>;
+
+  // ---- Anybody
+
+  /// Makes a reader, which sees all messages that are pushed from now on.
+  ///
+  /// Caller    anyone. Where a lossless queue allocates, its allocator must allow that too
+  /// Progress  lock-free, if the allocator is; who stands still in here is already a reader
+  /// Cost      O(readers) in a lossless queue, which allocates when there are more than ever before
+  /// Throws    what the allocator throws; nothing has changed then
+  /// Orders    all before a push that happens before this call is over is not seen by the reader;
+  ///           see try_push for what is
+  reader subscribe() { return reader{ring_}; }
+
+  /// How many messages are kept for a reader, at least: what was asked for. A lossless queue keeps
+  /// no more; a lossy one up to the next power of two.
+  size_type capacity() const noexcept { return ring_.capacity(); }
+
+  /// How many messages were ever put in. Exact once the threads have stopped; it only grows.
+  ///
+  /// Caller    anyone
+  /// Progress  as subscribe in a lossy queue; else wait-free
+  std::uint64_t pushed() const noexcept { return ring_.end(); }
+
+private:
+  using ring = std::conditional_t<is_lossy, detail::overwriting_ring<T, Producers, Allocator>,
+                                  detail::gated_ring<T, Producers, Allocator>>;
+  using place = std::conditional_t<is_lossy, detail::overtaken_reader<T, Producers, Allocator>,
+                                   detail::gated_reader<T, Producers, Allocator>>;
+
+  friend struct detail::test_access;
+  broadcast_queue(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
+      : ring_{capacity, allocator, first} {}
+
+  ring ring_;
+};
+
+/// One who reads all messages. It may pass from thread to thread, but is used by one at a time. It
+/// leaves the queue when it is destroyed, and must be gone before the queue is. One that was moved
+/// from may only be destroyed or assigned to.
+template <message T, broadcast_mode Mode, arity Producers, class Allocator>
+class broadcast_queue<T, Mode, Producers, Allocator>::reader {
+public:
+  reader(reader&&) noexcept = default;
+  reader& operator=(reader&&) noexcept = default;
+  ~reader() = default;
+
+  /// Copies the next message.
+  ///
+  /// Caller    the reader's thread, as for all that follows
+  /// Progress  as the table in the banner says
+  /// Cost      O(1): no RMW
+  /// Throws    what T's copy constructor throws; the message then is still the next one
+  /// Orders    see try_push
+  /// Returns   the message; empty: pushes that happen before the call are always seen; busy behind
+  ///           a push that is not finished (lossless, many producers); or lagged (lossy): messages
+  ///           were overwritten, missed() has grown, and the next one is the oldest still there
+  expected<T, queue_status> try_pop() noexcept(std::is_nothrow_copy_constructible_v<T>)
+    requires std::copy_constructible<T>;
+
+  /// The same by assignment: `into` is untouched unless the answer is success.
+  ///
+  /// Throws    what T's copy assignment throws; the message then is still the next one
+  queue_status try_pop(T& into) noexcept(std::is_nothrow_assignable_v<T&, const T&>)
+    requires std::assignable_from<T&, const T&>;
+
+  /// Copies up to `max` messages. A gap in a lossy queue ends the run, behind its last message:
+  /// missed() has grown then, and the next call goes on behind the gap.
+  ///
+  /// Progress  as try_pop, if the iterator is
+  /// Throws    what the assignment to `*out` throws; that message is still the next one
+  /// Returns   how many there were
+  template <std::output_iterator<const T&> O>
+  size_type try_pop_n(O out, size_type max);
+
+  /// Hands messages to `handler` as const T&, and at most capacity(): in their slots, where the
+  /// queue is lossless, and their room is given back together. A gap ends the run as in try_pop_n.
+  ///
+  /// Progress  as try_pop, if the handler is
+  /// Throws    what `handler` throws; the message that it was given is passed, the others stay
+  /// Returns   how many were handed over
+  template <std::invocable<const T&> F>
+  size_type consume_all(F&& handler);
+
+  /// How many messages wait for this reader about now, in [0, capacity()]: a hint, never a reason.
+  ///
+  /// Progress  as pushed
+  size_type size_approx() const noexcept;
+
+  /// How many messages lie behind this reader since it subscribed, and how many of these it missed:
+  /// it has seen all others.
+  ///
+  /// Progress  wait-free
+  std::uint64_t passed() const noexcept { return place_.passed(); }
+  std::uint64_t missed() const noexcept { return place_.missed(); }
+
+private:
+  friend class broadcast_queue;
+  explicit reader(ring& of) : capacity_{of.capacity()}, place_{of} {}
+
+  /// Gives the room of a run back, when it goes out of scope.
+  struct passed_run {
+    place& at;
+    ~passed_run() { at.release(); }
+  };
+
+  size_type capacity_;
+  place place_;
+};
+
+template <class T, broadcast_mode Mode, arity Producers, class Allocator>
+struct queue_facts<broadcast_queue<T, Mode, Producers, Allocator>> {
+  static constexpr arity producers = Producers;
+  static constexpr arity consumers = arity::many;
+  static constexpr ordering order = ordering::fifo;
+  static constexpr progress push_progress = Producers == arity::one         ? progress::wait_free
+                                            : Mode == broadcast_mode::lossy ? progress::lock_free
+                                                                            : progress::blocking;
+  static constexpr progress pop_progress = push_progress;
+  static constexpr bool bounded = true;
+  static constexpr bool sequentially_consistent = false;
+};
+
+// ---- Definitions, in the order of the classes
+
+template <message T, broadcast_mode Mode, arity Producers, class Allocator>
+template <class... Args>
+  requires std::constructible_from<T, Args...>
+queue_status broadcast_queue<T, Mode, Producers, Allocator>::try_emplace(Args&&... args) {
+  if constexpr (is_lossy) {
+    return ring_.put(T(std::forward<Args>(args)...));
+  } else {
+    return ring_.try_put(std::forward<Args>(args)...);
+  }
+}
+
+template <message T, broadcast_mode Mode, arity Producers, class Allocator>
+template <std::input_iterator I, std::sentinel_for<I> S>
+  requires range_element<std::iter_reference_t<I>, T>
+I broadcast_queue<T, Mode, Producers, Allocator>::try_push_range(I first, S last) {
+  if constexpr (is_lossy || Producers == arity::many) {
+    while (first != last && try_emplace(*first) == queue_status::success) ++first;
+    return first;
+  } else {
+    return ring_.try_put_range(std::move(first), std::move(last));
+  }
+}
+
+template <message T, broadcast_mode Mode, arity Producers, class Allocator>
+std::span<T> broadcast_queue<T, Mode, Producers, Allocator>::try_move_range(std::span<T> messages)
+  requires range_element<T&&, T>
+{
+  const auto begin = std::make_move_iterator(messages.begin());
+  const auto rest = try_push_range(begin, std::make_move_iterator(messages.end()));
+  return messages.subspan(static_cast<std::size_t>(rest - begin));
+}
+
+template <message T, broadcast_mode Mode, arity Producers, class Allocator>
+expected<T, queue_status>
+broadcast_queue<T, Mode, Producers, Allocator>::reader::try_pop() noexcept(
+    std::is_nothrow_copy_constructible_v<T>)
+  requires std::copy_constructible<T>
+{
+  if (const auto status = place_.find(); status != queue_status::success) {
+    return unexpected{status};
+  }
+  const T& next = place_.message();
+  return {detail::take, next, [this]() noexcept {
+            place_.step();
+            place_.release();
+          }};
+}
+
+template <message T, broadcast_mode Mode, arity Producers, class Allocator>
+queue_status broadcast_queue<T, Mode, Producers, Allocator>::reader::try_pop(T& into) noexcept(
+    std::is_nothrow_assignable_v<T&, const T&>)
+  requires std::assignable_from<T&, const T&>
+{
+  const auto status = place_.find();
+  if (status != queue_status::success) return status;
+  const T& next = place_.message();
+  into = next;
+  place_.step();
+  place_.release();
+  return status;
+}
+
+template <message T, broadcast_mode Mode, arity Producers, class Allocator>
+template <std::output_iterator<const T&> O>
+std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::try_pop_n(O out,
+                                                                              size_type max) {
+  const passed_run run{place_};
+  size_type count = 0;
+  for (; count != max && place_.find() == queue_status::success; ++count, (void)++out) {
+    const T& next = place_.message();
+    *out = next;
+    place_.step();
+  }
+  return count;
+}
+
+template <message T, broadcast_mode Mode, arity Producers, class Allocator>
+template <std::invocable<const T&> F>
+std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::consume_all(F&& handler) {
+  const passed_run run{place_};
+  size_type count = 0;
+  for (; count != capacity_ && place_.find() == queue_status::success; ++count) {
+    const T& next = place_.message();
+    place_.step();
+    handler(next);
+  }
+  return count;
+}
+
+template <message T, broadcast_mode Mode, arity Producers, class Allocator>
+std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::size_approx() const noexcept {
+  const std::uint64_t ahead = place_.ahead();
+  return static_cast<std::int64_t>(ahead) <= 0
+             ? 0
+             : static_cast<std::size_t>(std::min<std::uint64_t>(ahead, capacity_));
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_QUEUE_BROADCAST_QUEUE_HPP
+
 // ---- <mailroom/mailbox/stop.hpp>
 
 #ifndef MAILROOM_MAILBOX_STOP_HPP
@@ -6289,7 +7512,8 @@ publish_result dispatcher<T>::send(std::string_view name, U&& value) {
 
 // mailroom: messages between the threads of one program. The whole library in one include.
 //
-//      queue/     never waits            spsc_queue, mpmc_queue, mpsc_queue, intrusive_mpsc_queue
+//      queue/     never waits            spsc_queue, mpmc_queue, mpsc_queue, intrusive_mpsc_queue,
+//                                        broadcast_queue
 //      mailbox/   waits and closes       mailbox over any queue
 //      topic/     fans out               topic_filter, dispatcher, subscription, topic
 //      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy

@@ -5,6 +5,7 @@
 #ifdef WRONG
 #include <mailroom/mailbox/mailbox.hpp>
 #endif
+#include <mailroom/queue/broadcast_queue.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 

@@ -3,6 +3,7 @@
 // it has been as full as it gets. The global operator new of this program counts, while it is told
 // to.
 
+#include <mailroom/queue/broadcast_queue.hpp>
 #include <mailroom/queue/intrusive_mpsc_queue.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
 #include <mailroom/queue/mpsc_queue.hpp>
@@ -187,4 +188,49 @@ TEST_CASE("no_allocation: a queue of the caller's nodes allocates nothing at all
   }
   CHECK(allocations.end() == 0);
   CHECK(taken == 900);
+}
+
+namespace {
+
+/// Uses every operation of a broadcast_queue and of two of its readers, for some laps.
+template <class Queue>
+int use_broadcast(Queue& queue) {
+  auto reader = queue.subscribe();
+  auto other = queue.subscribe();
+  std::array<int, 3> run{};
+  int answers = 0;
+  for (int round = 0; round != 100; ++round) {
+    answers += queue.try_push(round) == mailroom::queue_status::success;
+    answers += queue.try_emplace() == mailroom::queue_status::success;
+    answers += queue.try_push_range(run.begin(), run.end()) != run.begin();
+    answers += reader.try_pop().has_value();
+    answers += reader.try_pop(run[0]) == mailroom::queue_status::success;
+    answers += reader.try_pop_n(run.begin(), 2) != 0;
+    answers += reader.size_approx() != 0;
+    for (auto* each : {&reader, &other}) each->consume_all([](int) {});
+  }
+  return answers;
+}
+
+} // namespace
+
+TEST_CASE("no_allocation: a lossless broadcast allocates when it is constructed, and for readers") {
+  count allocations;
+  mailroom::broadcast_queue<int> queue{7};
+  CHECK(allocations.end() == 1);
+  count readers;
+  CHECK(use_broadcast(queue) > 600);
+  CHECK(readers.end() == 1); // room for sixteen
+  count again;
+  CHECK(use_broadcast(queue) > 600);
+  CHECK(again.end() == 0);
+}
+
+TEST_CASE("no_allocation: a lossy broadcast allocates twice, when it is constructed") {
+  count allocations;
+  mailroom::broadcast_queue<int, mailroom::broadcast_mode::lossy> queue{7};
+  CHECK(allocations.end() == 2); // the slots and the cells
+  count later;
+  CHECK(use_broadcast(queue) > 600);
+  CHECK(later.end() == 0);
 }

@@ -33,6 +33,7 @@ std::vector<scenario::scenario> all_scenarios() {
   scenario::add_mpmc_queue(all);
   scenario::add_mpsc_queue(all);
   scenario::add_intrusive_mpsc_queue(all);
+  scenario::add_broadcast_queue(all);
   scenario::add_waiter(all);
   scenario::add_mailbox(all);
   scenario::add_topic(all);

@@ -10,6 +10,7 @@
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/detail/config.hpp>
+#include <mailroom/detail/spare_cells.hpp>
 
 #include <cstddef> // size_t
 #include <cstdint> // uint64_t
@@ -32,6 +33,14 @@ struct test_access {
   /// How many messages a block of an unbounded queue holds.
   template <class Queue>
   static constexpr std::size_t block_slots = decltype(Queue::slots_)::block_slots;
+
+  /// Leaves a lossy broadcast_queue without a spare cell; says how many there were.
+  template <class Queue>
+  static std::size_t takes_all_spares(Queue& queue) {
+    std::size_t count = 0;
+    while (queue.ring_.spare_.take().cell != no_cell) ++count;
+    return count;
+  }
 
   /// Whether every cell of an empty mpmc_queue that nobody uses is in exactly one place: 64 are
   /// spare, and each slot holds one. In a sealed queue only the spare ones can be looked at.

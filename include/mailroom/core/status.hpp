@@ -94,6 +94,13 @@ public:
       : value_(std::move(from)), has_value_{true} {
     std::forward<Commit>(commit)();
   }
+  /// The same for a message that others still read: it is copied.
+  template <class Commit>
+  expected(detail::take_t, const T& from,
+           Commit&& commit) noexcept(std::is_nothrow_copy_constructible_v<T>)
+      : value_(from), has_value_{true} {
+    std::forward<Commit>(commit)();
+  }
 
   expected(expected&& other) noexcept(nothrow_move) : has_value_{other.has_value_} {
     adopt(std::move(other));

@@ -130,6 +130,7 @@ public:
 
   /// The T that lives here.
   T& value() noexcept { return value_; }
+  const T& value() const noexcept { return value_; }
 
   /// Where a T may be made by other means.
   T* place() noexcept { return std::addressof(value_); }
@@ -287,6 +288,8 @@ inline constexpr std::size_t least_block_slots = 8;
 
 /// How many empty blocks a queue keeps for later.
 inline constexpr std::size_t spare_blocks = 8;
+/// How many readers of a broadcast are given room for at a time.
+inline constexpr std::size_t cursors_together = 16;
 
 // ---- What a thread is, and what it is in the middle of
 

@@ -52,13 +52,13 @@ public:
   void push(unsigned value) {
     const auto begin = model::this_moment();
     const auto answer = queue.try_push(value_type{value});
-    past.note_push(value, answer, begin);
+    if (answer != queue_status::busy) past.note_push(value, answer, begin); // which says nothing
   }
   bool pop() {
     const auto begin = model::this_moment();
     value_type value{0};
     const auto answer = queue.try_pop(value);
-    past.note_pop(value, answer, begin);
+    if (answer != queue_status::busy) past.note_pop(value, answer, begin);
     return answer == queue_status::success;
   }
 

@@ -28,6 +28,7 @@ void add_spsc_queue(std::vector<scenario>& all);
 void add_mpmc_queue(std::vector<scenario>& all);
 void add_mpsc_queue(std::vector<scenario>& all);
 void add_intrusive_mpsc_queue(std::vector<scenario>& all);
+void add_broadcast_queue(std::vector<scenario>& all);
 void add_waiter(std::vector<scenario>& all);
 void add_mailbox(std::vector<scenario>& all);
 void add_topic(std::vector<scenario>& all);

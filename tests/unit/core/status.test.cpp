@@ -228,6 +228,24 @@ TEST_CASE("expected: taking commits after the move, and only then") {
   CHECK(book.is_balanced());
 }
 
+TEST_CASE("expected: taking what others still read copies it, and then commits") {
+  test::ledger book;
+  {
+    const test::tracked source{8};
+    int commits = 0;
+    const auto commit = [&commits] { ++commits; };
+    book.fail_at(1);
+    CHECK_THROWS_AS((void)(answer<test::tracked>{mailroom::detail::take, source, commit}),
+                    test::boom);
+    CHECK(commits == 0);
+    const answer<test::tracked> taken{mailroom::detail::take, source, commit};
+    CHECK(taken->value() == 8);
+    CHECK(source.value() == 8);
+    CHECK(commits == 1);
+  }
+  CHECK(book.is_balanced());
+}
+
 TEST_CASE("expected: a value may be of a type that holds anything, or of the status itself") {
   const answer<std::any> thing{std::any{5}};
   const auto same = thing;

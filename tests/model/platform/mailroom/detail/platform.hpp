@@ -79,8 +79,8 @@ inline void fence(memory_order order, code_place at = code_place::current()) noe
   model::fence(order, at);
 }
 
-/// Room for one T. Whoever asks for the T is taken to change it; a T that lives at the end, one that
-/// is not there, or one made over another is an error.
+/// Room for one T. Whoever asks for the T is taken to change it, unless through a constant cell; a T
+/// that lives at the end, one that is not there, or one made over another is an error.
 template <class T>
 class cell {
 public:
@@ -103,6 +103,11 @@ public:
     if (!lives_) model::fail("a message is used that does not live");
     return value_;
   }
+  const T& value() const noexcept {
+    watch_.read(code_place::current());
+    if (!lives_) model::fail("a message is read that does not live");
+    return value_;
+  }
   void destroy() noexcept {
     watch_.write(code_place::current());
     if (!lives_) model::fail("a message is destroyed that does not live");
@@ -115,7 +120,7 @@ private:
     T value_;
   };
   bool lives_ = false;
-  model::plain watch_;
+  mutable model::plain watch_;
 };
 
 // ---- Waiting
@@ -151,6 +156,7 @@ inline constexpr std::size_t reader_stripes = 1;
 inline constexpr std::size_t block_bytes = 128; // two slots for a number, one for anything larger
 inline constexpr std::size_t least_block_slots = 1;
 inline constexpr std::size_t spare_blocks = 2;
+inline constexpr std::size_t cursors_together = 1;
 
 // ---- What a thread is
 

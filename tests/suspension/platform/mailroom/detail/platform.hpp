@@ -94,6 +94,7 @@ public:
   }
   T& value() noexcept { return value_; }
   T* place() noexcept { return std::addressof(value_); }
+  const T& value() const noexcept { return value_; }
   void destroy(const char* path = __builtin_FILE()) noexcept {
     suspension_point("destroy", path);
     std::destroy_at(std::addressof(value_));
@@ -153,6 +154,7 @@ inline constexpr std::size_t reader_stripes = 2;
 inline constexpr std::size_t block_bytes = 0;
 inline constexpr std::size_t least_block_slots = 2;
 inline constexpr std::size_t spare_blocks = 2;
+inline constexpr std::size_t cursors_together = 2;
 
 // ---- What a thread is
 
