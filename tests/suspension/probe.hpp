@@ -71,6 +71,7 @@ std::string stops_of(const finding& found);
 /// All of the library's operations, in the order of the table.
 std::vector<finding> examine_spsc_queue();
 std::vector<finding> examine_mpmc_queue();
+std::vector<finding> examine_broadcasts();
 std::vector<finding> examine_mailboxes();
 std::vector<finding> examine_sleepers();
 std::vector<finding> examine_publishing();

@@ -81,6 +81,18 @@ TEST_CASE(
   check(test::examine_mpmc_queue(), {});
 }
 
+TEST_CASE(
+    "broadcast_queue: a push among many hides those behind it; who subscribes counts already") {
+  const test::watchdog dog{"broadcasts", limit};
+  const std::string pushes = "push and pop: gated_ring.hpp destroy .. gated_ring.hpp store\n"
+                             "push and pop: platform.hpp construct .. gated_ring.hpp store\n";
+  const std::string joins = "push and pop: reader_cursors.hpp fence .. reader_cursors.hpp store\n";
+  check(test::examine_broadcasts(), {{"broadcast_queue of one subscribe", joins},
+                                     {"broadcast_queue of many try_push", pushes},
+                                     {"broadcast_queue of many try_push_range", pushes},
+                                     {"broadcast_queue of many subscribe", joins}});
+}
+
 TEST_CASE("mailbox: only the end of one over spsc_queue waits, for a push that is in progress") {
   const test::watchdog dog{"mailboxes", limit};
   const std::string push = "a pop that waits for the end: closing.hpp fence .. closing.hpp store\n";
