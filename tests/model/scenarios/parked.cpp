@@ -4,12 +4,14 @@
 #include "scenario.hpp"
 
 #include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/queue/broadcast_queue.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 #include <mailroom/topic/dispatcher.hpp>
 
 #include <array>      // array
 #include <functional> // function
+#include <optional>   // optional
 #include <string>     // string
 
 namespace scenario {
@@ -82,6 +84,40 @@ model::program beside_spsc(victim<spsc> does, bool victim_produces, unsigned ins
   };
 }
 
+/// Others push and read, whatever one of the producers of a lossy broadcast is in the middle of.
+void beside_lossy_push() {
+  using queue = mailroom::broadcast_queue<unsigned, mailroom::broadcast_mode::lossy>;
+  auto& all = immortal<queue>(std::size_t{2});
+  auto& reader = immortal<queue::reader>(all.subscribe());
+  run({[&] { (void)all.try_push(1U); },
+       [&] {
+         require(all.try_push(2U) == queue_status::success, "a push is stopped by another");
+         auto found = reader.try_pop();
+         if (found && *found == 1) found = reader.try_pop();
+         require(found && *found == 2, "a message is hidden behind an unfinished one");
+       }});
+}
+
+/// Who reads a lossless broadcast, or leaves it, stops no other reader, and no push there is room
+/// for.
+model::program beside_reader(bool leaves) {
+  return [=] {
+    using queue = mailroom::broadcast_queue<unsigned>;
+    auto& all = immortal<queue>(std::size_t{2});
+    auto& reader = immortal<std::optional<queue::reader>>(all.subscribe());
+    auto& other = immortal<queue::reader>(all.subscribe());
+    require(all.try_push(1U) == queue_status::success, "there is room");
+    run({[&, leaves] {
+           if (leaves) return reader.reset();
+           (void)reader->try_pop();
+         },
+         [&] {
+           require(all.try_push(2U) == queue_status::success, "there is room");
+           require(other.try_pop().has_value() && other.try_pop().has_value(), "both are there");
+         }});
+  };
+}
+
 /// Calls that do not wait end, whatever the victim is doing to the mailbox.
 template <class Box>
 model::program beside_mailbox(std::function<void(Box&)> does, bool others_produce) {
@@ -144,6 +180,9 @@ void add_parked(std::vector<scenario>& all) {
   add("mpmc_queue try_pop_n", beside_mpmc(pop_two, 2, 2));
   add("mpmc_queue consume_all", beside_mpmc(consume, 2, 2));
   add("mpmc_queue size_approx", beside_mpmc([](mpmc& queue) { (void)queue.size_approx(); }, 2, 1));
+  add("lossy broadcast_queue try_push", beside_lossy_push);
+  add("broadcast_queue try_pop", beside_reader(false));
+  add("broadcast_queue leave", beside_reader(true));
   add("spsc_queue try_push", beside_spsc(push, true, 1));
   add("spsc_queue try_push_range", beside_spsc(push_two, true, 1));
   add("spsc_queue try_pop", beside_spsc(pop, false, 1));

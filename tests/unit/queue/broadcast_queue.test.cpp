@@ -532,6 +532,7 @@ TEST_CASE_TEMPLATE("broadcast_queue: an allocation that fails leaves nothing beh
       typename Kind::template queue<int, allocator> queue{5, allocator{log}};
       auto reader = queue.subscribe();
       CHECK(queue.try_push(1) == queue_status::success);
+      CHECK(reader.try_pop().value_or(0) == 1);
     } catch (const std::bad_alloc&) {
       failed = true;
     }
