@@ -143,8 +143,8 @@ public:
   /// Progress  lock-free, if the allocator is; who stands still in here is already a reader
   /// Cost      O(readers) in a lossless queue, which allocates when there are more than ever before
   /// Throws    what the allocator throws; nothing has changed then
-  /// Orders    all before a push that happens before this call is over is not seen by the reader;
-  ///           see try_push for what is
+  /// Orders    the reader sees every push that this call happens before, and none that happens
+  ///           before the call
   reader subscribe() { return reader{ring_}; }
 
   /// How many messages are kept for a reader, at least: what was asked for. A lossless queue keeps
