@@ -354,6 +354,7 @@ inline constexpr std::size_t least_block_slots = 8;
 
 /// How many empty blocks a queue keeps for later.
 inline constexpr std::size_t spare_blocks = 8;
+
 /// How many readers of a broadcast are given room for at a time.
 inline constexpr std::size_t cursors_together = 16;
 

@@ -130,6 +130,7 @@ void push_some(Queue& queue, unsigned producer, unsigned count, unsigned& taken)
 /// A queue and the only reader, as one thing.
 template <class Queue>
 struct solo {
+  using value_type = typename Queue::value_type;
   using allocator_type = typename Queue::allocator_type;
 
   solo(std::size_t capacity, const allocator_type&, std::uint64_t first)
