@@ -16,6 +16,7 @@
 
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <linearizability/checker.hpp>
@@ -39,6 +40,7 @@ namespace {
 using namespace linearizability;
 using mailroom::mailbox;
 using mailroom::mpmc_queue;
+using mailroom::mpsc_queue;
 using mailroom::spsc_queue;
 
 /// A number in a message that does not fit into a line.
@@ -53,8 +55,11 @@ template <class T>
 using spsc_mailbox = mailbox<T, spsc_queue<T>>;
 template <class T>
 using mpmc_mailbox = mailbox<T, mpmc_queue<T>>;
+template <class T>
+using mpsc_mailbox = mailbox<T, mpsc_queue<T>>;
 
 constexpr std::size_t capacities[] = {1, 2, 3, 8, 1000};
+constexpr std::size_t no_bound = std::size_t{1} << 30; // more than any run has messages
 
 double wanted_operations() {
   const char* const wanted = std::getenv("MAILROOM_LIN_OPERATIONS");
@@ -95,11 +100,15 @@ Queue make(std::size_t capacity, std::uint64_t round) {
 }
 
 /// 64 calls must stand still before an mpmc_queue is busy. A mailbox over spsc_queue may be, at its
-/// end.
+/// end. An mpsc_queue is wherever a push stands in front; but what it calls empty is empty.
 template <class Queue>
 constexpr bool may_be_busy = false;
 template <class T>
 constexpr bool may_be_busy<spsc_mailbox<T>> = true;
+template <class T>
+constexpr bool may_be_busy<mpsc_queue<T>> = true;
+template <class T>
+constexpr bool may_be_busy<mpsc_mailbox<T>> = true;
 
 /// One recorded run, and its verdict.
 template <style Style, class Queue>
@@ -161,10 +170,19 @@ TEST_CASE("linearizability: every history of an spsc_queue is that of a queue") 
 
 TEST_CASE("linearizability: every history of an mpmc_queue is that of a queue") {
   each_shape(100'000, false, [](const shape& how) {
-    check_rounds<style::singles, mpmc_queue<number>>(how, 12);
-    check_rounds<style::singles, mpmc_queue<stalling_number>>(how, 12);
-    check_rounds<style::runs, mpmc_queue<stalling_number>>(how, 6);
+    check_rounds<style::singles, mpmc_queue<number>>(how, 10);
+    check_rounds<style::singles, mpmc_queue<stalling_number>>(how, 10);
+    check_rounds<style::runs, mpmc_queue<stalling_number>>(how, 5);
   });
+}
+
+TEST_CASE("linearizability: every history of an mpsc_queue is that of a queue without a bound") {
+  for (const std::size_t producers : {1U, 2U, 4U}) {
+    const shape how{producers, 1, no_bound, static_cast<number>(20'000 / producers), false};
+    check_rounds<style::singles, mpsc_queue<number>>(how, 15);
+    check_rounds<style::singles, mpsc_queue<stalling_number>>(how, 15);
+    check_rounds<style::runs, mpsc_queue<stalling_number>>(how, 8);
+  }
 }
 
 TEST_CASE(
@@ -179,9 +197,18 @@ TEST_CASE(
 TEST_CASE(
     "linearizability: every history of a mailbox over mpmc_queue is that of a queue that closes") {
   each_shape(4000, true, [](const shape& how) {
-    check_rounds<style::singles, mpmc_mailbox<stalling_number>>(how, 10);
-    check_rounds<style::waiting, mpmc_mailbox<number>>(how, 7);
+    check_rounds<style::singles, mpmc_mailbox<stalling_number>>(how, 8);
+    check_rounds<style::waiting, mpmc_mailbox<number>>(how, 5);
   });
+}
+
+TEST_CASE(
+    "linearizability: every history of a mailbox over mpsc_queue is that of a queue that closes") {
+  for (const std::size_t producers : {1U, 2U, 4U}) {
+    const shape how{producers, 1, no_bound, static_cast<number>(4000 / producers), true};
+    check_rounds<style::singles, mpsc_mailbox<stalling_number>>(how, 4);
+    check_rounds<style::waiting, mpsc_mailbox<number>>(how, 4);
+  }
 }
 
 TEST_CASE("linearizability: the run in figures") {

@@ -4,7 +4,9 @@
 // and empty are true. MAILROOM_STRESS_SECONDS changes how long it takes, MAILROOM_TEST_SEED repeats
 // it.
 
+#include <mailroom/queue/intrusive_mpsc_queue.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <doctest/doctest.h>
@@ -31,6 +33,7 @@
 namespace {
 
 using mailroom::mpmc_queue;
+using mailroom::mpsc_queue;
 using mailroom::queue_status;
 using mailroom::spsc_queue;
 using test::test_access;
@@ -304,7 +307,7 @@ std::string exchange_any(std::size_t capacity, std::size_t producers, std::size_
     auto queue = test_access::starting_at<queue_type>(capacity, std::uint64_t{0} - seed % 2000);
     exchange<Payload>(queue, producers, consumers, 1000, seed, wrong);
     if (queue.size_approx() != 0) wrong.note("the queue is not empty in the end");
-    if constexpr (requires { queue.seal(); }) {
+    if constexpr (mailroom::queue_facts<queue_type>::consumers == mailroom::arity::many) {
       if (!test_access::each_cell_is_in_one_place(queue)) wrong.note("a cell was lost");
     }
   };
@@ -320,6 +323,8 @@ template <class T>
 using spsc = spsc_queue<T>;
 template <class T>
 using mpmc = mpmc_queue<T>;
+template <class T>
+using mpsc = mpsc_queue<T>;
 
 /// Seeds for one test, all from the seed of the run.
 std::mt19937 random_for(std::uint32_t which) { return std::mt19937{test::seed() + which}; }
@@ -356,6 +361,92 @@ TEST_CASE(
           REQUIRE(exchange_any<mpmc>(capacity, producers, consumers, seed) == "");
         }
       }
+    }
+  } while (!box.is_over());
+}
+
+TEST_CASE("stress: mpsc_queue loses nothing, doubles nothing and keeps every producer's order") {
+  auto random = random_for(8);
+  const test::time_box box{100};
+  do {
+    for (std::size_t producers = 1; producers != 5; ++producers) {
+      const auto seed = static_cast<std::uint32_t>(random());
+      INFO(producers, " producers, seed ", seed);
+      REQUIRE(exchange_any<mpsc>(0, producers, 1, seed) == "");
+    }
+  } while (!box.is_over());
+}
+
+TEST_CASE("stress: what mpsc_queue took before it was sealed is received before it is closed") {
+  auto random = random_for(9);
+  const test::time_box box{75};
+  do {
+    for (std::size_t producers = 1; producers != 5; ++producers) {
+      const auto seed = static_cast<std::uint32_t>(random());
+      INFO(producers, " producers, seed ", seed);
+      const test::watchdog guard{"a seal among " + std::to_string(producers) + " producers"};
+      findings wrong;
+      auto queue = test_access::starting_at<mpsc_queue<std::unique_ptr<ticket>>>(0, seed % 100);
+      const auto seal = [&](const std::atomic<std::size_t>&) {
+        for (auto pause = seed % 64; pause != 0; --pause) std::this_thread::yield();
+        while (!queue.seal()) std::this_thread::yield();
+        if (queue.try_push(nullptr) != queue_status::closed) wrong.note("a push after the seal");
+      };
+      exchange<owning>(queue, producers, 1, 400, seed, wrong, seal);
+      if (!queue.seal()) wrong.note("the seal broke");
+      if (queue.size_approx() != 0) wrong.note("a sealed queue with a message");
+      REQUIRE(wrong.first() == "");
+    }
+  } while (!box.is_over());
+}
+
+namespace {
+
+struct mail : mailroom::intrusive_node {
+  std::uint32_t sender = 0;
+  std::uint32_t number = 0;
+};
+
+/// Senders, of which each runs the actor when its push has ended the actor's rest.
+std::string run_an_actor(std::size_t senders, std::uint32_t mails) {
+  mailroom::intrusive_mpsc_queue<mail> inbox;
+  std::vector<std::vector<mail>> all(senders);
+  std::vector<std::uint32_t> next(senders); // no atomics: a race, if two run the actor
+  findings wrong;
+  const auto run = [&] {
+    do {
+      inbox.consume_all([&](mail& one) {
+        if (next[one.sender]++ != one.number) wrong.note("out of order, or lost");
+      });
+    } while (!inbox.try_rest());
+  };
+  std::vector<std::function<void()>> bodies;
+  for (std::size_t id = 0; id != senders; ++id) {
+    all[id].resize(mails);
+    bodies.push_back([&, id] {
+      for (std::uint32_t i = 0; i != mails; ++i) {
+        all[id][i].sender = static_cast<std::uint32_t>(id);
+        all[id][i].number = i;
+        if (inbox.push(all[id][i])) run();
+      }
+    });
+  }
+  test::run_together(bodies);
+  for (const auto count : next) {
+    if (count != mails) wrong.note("mail was left lying");
+  }
+  return wrong.first();
+}
+
+} // namespace
+
+TEST_CASE("stress: of the senders to one actor each runs it alone, and no mail is left lying") {
+  const test::time_box box{75};
+  do {
+    for (std::size_t senders = 1; senders != 5; ++senders) {
+      INFO(senders, " senders");
+      const test::watchdog guard{"an actor of " + std::to_string(senders) + " senders"};
+      REQUIRE(run_an_actor(senders, 5000) == "");
     }
   } while (!box.is_over());
 }

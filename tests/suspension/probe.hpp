@@ -72,6 +72,8 @@ std::string stops_of(const finding& found);
 std::vector<finding> examine_spsc_queue();
 std::vector<finding> examine_mpmc_queue();
 std::vector<finding> examine_broadcasts();
+std::vector<finding> examine_mpsc_queue();
+std::vector<finding> examine_intrusive_mpsc_queue();
 std::vector<finding> examine_mailboxes();
 std::vector<finding> examine_sleepers();
 std::vector<finding> examine_publishing();

@@ -93,6 +93,20 @@ TEST_CASE(
                                      {"broadcast_queue of many subscribe", joins}});
 }
 
+TEST_CASE(
+    "mpsc_queue: a push that stands still between its ticket and its message hides later ones") {
+  const test::watchdog dog{"mpsc_queue", limit};
+  const std::string filling =
+      "a pop of what is pushed behind: block_chain.hpp load .. mpsc_queue.hpp store\n";
+  check(test::examine_mpsc_queue(),
+        {{"mpsc_queue try_push", filling}, {"mpsc_queue try_push_range", filling}});
+}
+
+TEST_CASE("intrusive_mpsc_queue: wherever a thread stands still, the others go on") {
+  const test::watchdog dog{"intrusive_mpsc_queue", limit};
+  check(test::examine_intrusive_mpsc_queue(), {});
+}
+
 TEST_CASE("mailbox: only the end of one over spsc_queue waits, for a push that is in progress") {
   const test::watchdog dog{"mailboxes", limit};
   const std::string push = "a pop that waits for the end: closing.hpp fence .. closing.hpp store\n";
