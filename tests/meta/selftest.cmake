@@ -25,6 +25,8 @@ ${text}
 ")
 endfunction()
 
+set(figures "Measured on Box, 2 cores; g++. Ratios hold, absolute numbers do not.\n| 1 |\n")
+
 function(write_good_tree)
   file(REMOVE_RECURSE ${WORK})
   header(detail/config.hpp "" "#define MAILROOM_VERSION_MAJOR 1
@@ -60,7 +62,10 @@ void release(int n);
   file(WRITE ${WORK}/examples/hello.cpp "int main() {\n  int x[1] = {1};\n  return x[0];\n}\n")
   file(WRITE ${WORK}/package/one/CMakeLists.txt "find_package(mailroom)\n")
   file(WRITE ${WORK}/README.md "Text.\n\n```cpp\nint x[1] = {1};\nreturn x[0];\n```\n
-```cmake\nfind_package(mailroom)\n```\n\n```sh\nanything\n```\n")
+```cmake\nfind_package(mailroom)\n```\n\n```sh\nanything\n```\n
+![one](results/box.one.svg)\n<!-- figures: results/box.md -->\n${figures}<!-- /figures -->\n")
+  file(WRITE ${WORK}/results/box.md "<!-- figures -->\n${figures}<!-- /figures -->\n")
+  file(WRITE ${WORK}/results/box.one.svg "<svg>Box, 2 cores</svg>")
 endfunction()
 
 function(run script)
@@ -82,7 +87,7 @@ function(refuses script what)
 endfunction()
 
 write_good_tree()
-foreach(script floors orders doc mirror version snippets)
+foreach(script floors orders doc mirror version snippets figures)
   run(${script})
   if(NOT code EQUAL 0)
     message(SEND_ERROR "${script} refuses a good tree: ${text}")
@@ -178,3 +183,20 @@ file(WRITE ${WORK}/README.md "```cpp\nint x[1] = {2};\n```\n")
 refuses(snippets "This block of the README stands in no file that is built: int x[1] = {2};")
 file(WRITE ${WORK}/README.md "```cmake\nfind_package(mail)\n```\n")
 refuses(snippets "find_package(mail)")
+
+# ---- figures
+string(REPLACE "1" "2" others "${figures}")
+file(WRITE ${WORK}/results/box.md "<!-- figures -->\n${others}<!-- /figures -->\n")
+refuses(figures "The figures in the README are not those of results/box.md")
+file(WRITE ${WORK}/README.md "<!-- figures: results/box.md -->\n${figures}<!-- /figures -->\n")
+refuses(figures "The README does not show results/box.one.svg")
+file(REMOVE ${WORK}/results/box.one.svg)
+refuses(figures "The README shows results/box.one.svg, which is not there")
+file(WRITE ${WORK}/results/box.one.svg "<svg>another machine</svg>")
+refuses(figures "results/box.one.svg does not name the machine, Box, 2 cores")
+file(READ ${WORK}/README.md text)
+string(REPLACE "Ratios" "Numbers" text "${text}")
+file(WRITE ${WORK}/README.md "${text}")
+refuses(figures "The README does not say what its figures are worth")
+file(WRITE ${WORK}/README.md "Fast.\n")
+refuses(figures "The README does not say which figures it shows")
