@@ -88,7 +88,8 @@ bool executor::is_mutated(role what, const code_place& at) const noexcept {
 }
 
 bool executor::is_removed(role what, const code_place& at) {
-  if (lists_sites_) note_site(order::relaxed, what, at);
+  // A fence has an order, which is noted where it takes effect; a wake-up has none.
+  if (lists_sites_ && what != role::fence) note_site(order::relaxed, what, at);
   return mutation_.is_removed && is_mutated(what, at);
 }
 

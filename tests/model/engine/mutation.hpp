@@ -53,7 +53,9 @@ inline std::vector<mutation> weaker_than(const site& at, order written) {
     add(order::release);
     break;
   case order::acquire:
-  case order::release: add(order::relaxed); break;
+  case order::release:
+    if (at.what != role::fence) add(order::relaxed); // such a fence is none
+    break;
   default: break;
   }
   if (at.what == role::wake_one || at.what == role::wake_all) made = {{at, order::relaxed, true}};
