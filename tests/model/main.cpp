@@ -62,7 +62,7 @@ bool parse(int count, char** words, command& into) {
 
 /// A quick scenario that takes longer has grown too large for its place; a deep one is cut.
 constexpr double quick_seconds = 60;
-constexpr double deep_seconds = 180;
+constexpr double deep_seconds = 120;
 
 model::result check(const scenario::scenario& one) {
   auto how = one.how;
