@@ -137,7 +137,7 @@ TEST_CASE("overwriting_ring: R-14: producers in many threads never tear a messag
         for (const std::uint64_t word : message.words) {
           if (word != message.words[0]) wrong.store(true);
         }
-        std::uint64_t& before = last[message.words[0] >> 32];
+        std::uint64_t& before = last[static_cast<std::size_t>(message.words[0] >> 32)];
         const std::uint64_t number = message.words[0] & 0xFFFF'FFFF;
         if (number <= before) wrong.store(true);
         before = number;
