@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# The instructions for a push and a pop are those in the table, or no more than 2 % away.
+# The instructions for a push and a pop are those in the table, or no more than 3 % away.
 #   cmake -D VALGRIND=... -D PROGRAM=... -D QUEUE=... -D COMPILER=... -D TABLE=... -P check.cmake
 # They are counted for a hundred pushes and pops, so that there is no fraction. The count is exact;
-# 2 % is for what another version of the same compiler may change.
+# 3 % is for what another version of the same compiler may change.
 cmake_minimum_required(VERSION 3.25)
 
 if(NOT VALGRIND)
@@ -46,9 +46,9 @@ foreach(way IN LISTS ways)
     continue()
   endif()
   math(EXPR away "100 * (${counted} - ${expected})")
-  math(EXPR allowed "2 * ${expected}")
+  math(EXPR allowed "3 * ${expected}")
   if(away GREATER allowed OR away LESS -${allowed})
-    message(SEND_ERROR "mailroom: more than 2 % away from the table.\n"
+    message(SEND_ERROR "mailroom: more than 3 % away from the table.\n"
       "${QUEUE}, ${way}: 100 pushes and pops take ${counted} instructions, and ${expected} by "
       "${TABLE}. If that is meant, the line is:\n  ${COMPILER} ${QUEUE} ${way} ${counted}")
   else()
