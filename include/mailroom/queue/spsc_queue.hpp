@@ -157,8 +157,8 @@ public:
   template <std::output_iterator<T> O>
   size_type try_pop_n(O out, size_type max);
 
-  /// Hands messages to `handler`, in place, as T&&, until there is none, and at most capacity().
-  /// The slots are given back together. The handler may not pop from the queue.
+  /// Hands messages to `handler`, in place, as T&&, until there is none. The slots are given back
+  /// together, so these are at most capacity(). The handler may not pop from the queue.
   ///
   /// Caller    the consumer
   /// Progress  wait-free, if the handler is
@@ -355,10 +355,8 @@ std::size_t spsc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
   };
   reader front{ring_};
   size_type count = 0;
-  while (count != capacity()) {
-    const cells ready = front.ready();
-    if (ready.empty()) break;
-    for (detail::cell<T>& each : ready.first(std::min(ready.size(), capacity() - count))) {
+  for (cells ready = front.ready(); !ready.empty(); ready = front.ready()) {
+    for (detail::cell<T>& each : ready) {
       const consumed one{each, front};
       handler(std::move(each.value()));
       ++count;
