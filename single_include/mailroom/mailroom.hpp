@@ -1214,7 +1214,7 @@ auto deadline_at(const std::chrono::time_point<Clock, Duration>& point) {
 //
 // Decision: neither side reads the position that it shares: the other side's looking takes the line
 //   away, and its owner would have to get it back to learn its own number. Each keeps a copy on a
-//   line of its own. With 8-byte messages and near cores that is three times as fast.
+//   line of its own.
 // Decision: the writer asks for the cache lines that it will write next. To write to a line takes
 //   it from the reader, and that is what the writer waits for.
 //
@@ -1406,8 +1406,8 @@ private:
 // Decision: the reader does not read head, for the writer's looking takes that line away.
 // Decision: as many lines as the capacity needs, no power of two: neither side divides, because
 //   each keeps the place where it is.
-// Decision: the writer asks for the line that it will need two lines later. With 8-byte messages
-//   that saves a quarter of the time; four lines and more save less.
+// Decision: the writer asks early for the line that it will need next but one: to write to a line
+//   takes it from the reader.
 //
 // Sources: Giacomoni, Moseley, Vachharajani, FastForward for Efficient Pipeline Parallelism, PPoPP
 // 2008 (slots that say themselves whether they are full); index_ring.hpp for the rest.
@@ -1617,7 +1617,7 @@ private:
 
 // A bounded queue from one producer thread to one consumer thread.
 //
-// Use it       when one thread only pushes and one thread only pops; nothing here is cheaper.
+// Use it       when one thread only pushes and one thread only pops.
 // Instead use  mpmc_queue when either side has more than one thread;
 //              mailbox when somebody should sleep until there is a message or room.
 //
@@ -1632,10 +1632,9 @@ private:
 //   (I2)  what a call has built or taken is told to the other side when the call ends, also when it
 //         ends by an exception
 //
-// Decision: two rings, and no more. With 8-byte messages, 1024 places and the cores of one machine
-//   (EPYC, two virtual cores), lines take as long as the best ring with positions while the cores
-//   are near, and a quarter of its time while they are far apart. With 64-byte messages a word
-//   beside each message gained nothing.
+// Decision: two rings, and no more. A line saves the transfer of a position for each few messages,
+//   which counts most where the cores are far apart; a message that fills a line by itself would
+//   need a second one for the word beside it, which is what the position costs.
 // Decision: if an iterator or a constructor throws in the middle of a range, what was taken before
 //   is published: an input iterator cannot give it back.
 

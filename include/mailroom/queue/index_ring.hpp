@@ -28,7 +28,7 @@
 //
 // Decision: neither side reads the position that it shares: the other side's looking takes the line
 //   away, and its owner would have to get it back to learn its own number. Each keeps a copy on a
-//   line of its own. With 8-byte messages and near cores that is three times as fast.
+//   line of its own.
 // Decision: the writer asks for the cache lines that it will write next. To write to a line takes
 //   it from the reader, and that is what the writer waits for.
 //

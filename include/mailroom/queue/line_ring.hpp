@@ -40,8 +40,8 @@
 // Decision: the reader does not read head, for the writer's looking takes that line away.
 // Decision: as many lines as the capacity needs, no power of two: neither side divides, because
 //   each keeps the place where it is.
-// Decision: the writer asks for the line that it will need two lines later. With 8-byte messages
-//   that saves a quarter of the time; four lines and more save less.
+// Decision: the writer asks early for the line that it will need next but one: to write to a line
+//   takes it from the reader.
 //
 // Sources: Giacomoni, Moseley, Vachharajani, FastForward for Efficient Pipeline Parallelism, PPoPP
 // 2008 (slots that say themselves whether they are full); index_ring.hpp for the rest.

@@ -4,7 +4,7 @@
 
 // A bounded queue from one producer thread to one consumer thread.
 //
-// Use it       when one thread only pushes and one thread only pops; nothing here is cheaper.
+// Use it       when one thread only pushes and one thread only pops.
 // Instead use  mpmc_queue when either side has more than one thread;
 //              mailbox when somebody should sleep until there is a message or room.
 //
@@ -19,10 +19,9 @@
 //   (I2)  what a call has built or taken is told to the other side when the call ends, also when it
 //         ends by an exception
 //
-// Decision: two rings, and no more. With 8-byte messages, 1024 places and the cores of one machine
-//   (EPYC, two virtual cores), lines take as long as the best ring with positions while the cores
-//   are near, and a quarter of its time while they are far apart. With 64-byte messages a word
-//   beside each message gained nothing.
+// Decision: two rings, and no more. A line saves the transfer of a position for each few messages,
+//   which counts most where the cores are far apart; a message that fills a line by itself would
+//   need a second one for the word beside it, which is what the position costs.
 // Decision: if an iterator or a constructor throws in the middle of a range, what was taken before
 //   is published: an input iterator cannot give it back.
 
