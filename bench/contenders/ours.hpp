@@ -71,25 +71,24 @@ struct ours_by_handles {
 
   template <class T>
   class queue {
+    using line = typename Named::template type<T>;
     using whole = typename ours<Named>::template queue<T>;
     static constexpr auto success = mailroom::queue_status::success;
 
-    template <class Handle>
     struct producer {
-      Handle handle;
+      typename line::producer handle;
       bool try_push(const T& value) { return handle.try_push(value) == success; }
     };
-    template <class Handle>
     struct consumer {
-      Handle handle;
+      typename line::consumer handle;
       bool try_pop(T& into) { return handle.try_pop(into) == success; }
     };
 
   public:
     queue(std::size_t capacity, std::size_t threads) : whole_{capacity, threads} {}
 
-    auto make_producer() { return producer{whole_.whole().make_producer()}; }
-    auto make_consumer() { return consumer{whole_.whole().make_consumer()}; }
+    producer make_producer() { return {typename line::producer{whole_.whole()}}; }
+    consumer make_consumer() { return {typename line::consumer{whole_.whole()}}; }
 
   private:
     whole whole_;
@@ -99,8 +98,8 @@ struct ours_by_handles {
 /// Whether the queue has handles.
 template <class Named>
 concept has_handles = requires(typename Named::template type<number>& line) {
-  line.make_producer();
-  line.make_consumer();
+  (typename Named::template type<number>::producer{line});
+  (typename Named::template type<number>::consumer{line});
 };
 
 } // namespace bench

@@ -355,6 +355,9 @@ inline constexpr std::size_t least_block_slots = 8;
 /// How many empty blocks a queue keeps for later.
 inline constexpr std::size_t spare_blocks = 8;
 
+/// How many positions a ring passes from one move of its hints to the next.
+inline constexpr std::uint64_t positions_per_hint = 32;
+
 /// How many readers of a broadcast are given room for at a time.
 inline constexpr std::size_t cursors_together = 16;
 
@@ -542,8 +545,9 @@ public:
 
   /// For a ring of `slots` slots, a power of two, that share `cells` cells.
   constexpr slot_word(std::size_t slots, std::size_t cells) noexcept
-      : slots_{slots}, slot_bits_{std::countr_zero(slots)},
-        index_bits_{static_cast<int>(std::bit_width(cells))} {}
+      : slots_{slots}, index_bits_{static_cast<int>(std::bit_width(cells))},
+        lap_shift_{index_bits_ + 1 - std::countr_zero(slots)},
+        index_mask_{(word{1} << index_bits_) - 1} {}
 
   constexpr std::size_t slots() const noexcept { return slots_; }
   constexpr std::size_t slot_of(position at) const noexcept {
@@ -555,16 +559,21 @@ public:
 
   /// The word of the slot that holds the message of position `at` in `cell`.
   constexpr word full(position at, std::size_t cell) const noexcept {
-    return base(at) | (word{1} << index_bits_) | cell;
+    return base(at) + one_phase() + cell;
+  }
+
+  /// The word that comes after `seen` in its slot, and holds `cell`.
+  constexpr word next(word seen, std::size_t cell) const noexcept {
+    return (seen | index_mask_) + 1 + cell;
   }
 
   /// `seen`, which is empty, as the last word of its slot: it holds no cell that exists.
-  constexpr word sealed(word seen) const noexcept { return seen | index_mask(); }
-  constexpr bool is_sealed(word seen) const noexcept { return cell(seen) == index_mask(); }
+  constexpr word sealed(word seen) const noexcept { return seen | index_mask_; }
+  constexpr bool is_sealed(word seen) const noexcept { return cell(seen) == index_mask_; }
 
   /// The cell that the slot holds.
   constexpr std::size_t cell(word seen) const noexcept {
-    return static_cast<std::size_t>(seen & index_mask());
+    return static_cast<std::size_t>(seen & index_mask_);
   }
 
   /// What the word says about position `at`:
@@ -576,15 +585,25 @@ public:
     return static_cast<std::int64_t>(seen - base(at)) >> index_bits_;
   }
 
+  /// Whether position `at` waits for its message and can have it: phase 0, and not sealed.
+  constexpr bool has_room(word seen, position at) const noexcept {
+    return seen - base(at) < index_mask_;
+  }
+  /// Whether the message of position `at` is there: phase 1.
+  constexpr bool has_message(word seen, position at) const noexcept {
+    return seen - base(at) - one_phase() < index_mask_;
+  }
+
 private:
   constexpr word base(position at) const noexcept {
-    return (at >> slot_bits_) << (index_bits_ + 1);
+    return (at & ~position{slots_ - 1}) << lap_shift_;
   }
-  constexpr word index_mask() const noexcept { return (word{1} << index_bits_) - 1; }
+  constexpr word one_phase() const noexcept { return index_mask_ + 1; }
 
   std::size_t slots_;
-  int slot_bits_;
   int index_bits_; // so many that the largest index is not a cell: it says sealed
+  int lap_shift_;  // from where a position counts laps to where the word does; never below 1
+  word index_mask_;
 };
 
 } // namespace mailroom::inline v0::detail
@@ -600,7 +619,8 @@ private:
 //
 // There are as many places as spare cells. A call empties a place and later refills the same one,
 // mostly with another cell. Where to begin looking depends on the thread, so that threads mostly
-// find a place, and a cache line, of their own.
+// find a place, and a cache line, of their own. What else a thread likes to find again may stand
+// beside the cell.
 //
 // Invariants
 //   (I1)  a place that is empty belongs to the one call that emptied it; nobody else writes it, but
@@ -618,7 +638,10 @@ namespace mailroom::inline v0::detail {
 /// The index of a cell that is none.
 inline constexpr std::size_t no_cell = std::numeric_limits<std::size_t>::max();
 
-template <std::size_t Count>
+struct nothing_beside {};
+
+/// `Beside` is shared by whoever begins at a place: it has to look after itself.
+template <std::size_t Count, class Beside = nothing_beside>
 class spare_cells {
 public:
   /// Fills the places with the cells first, first + 1, ...
@@ -634,13 +657,18 @@ public:
     std::size_t place = 0;
   };
 
-  /// Takes a cell out.
+  /// The place where the calling thread begins to look: often the same again.
+  static std::size_t here() noexcept { return stack_hint(Count); }
+
+  /// What stands beside a place.
+  Beside& beside(std::size_t place) noexcept { return places_[place].beside; }
+
+  /// Takes a cell out; looks at the place `start` first.
   ///
   /// Caller    anyone
   /// Progress  wait-free: looks at every place once
   /// Returns   no_cell if every place looked empty, which takes about Count calls in progress
-  loan take() noexcept {
-    const std::size_t start = stack_hint(Count);
+  loan take(std::size_t start = here()) noexcept {
     for (std::size_t i = 0; i != Count; ++i) {
       const std::size_t place = (start + i) % Count;
       if (places_[place].cell.load(memory_order::relaxed) == no_cell) continue;              // (I1)
@@ -660,6 +688,7 @@ public:
 private:
   struct alignas(cache_line / 2) padded {
     atomic<std::size_t> cell;
+    Beside beside;
   };
   padded places_[Count];
 };
@@ -2022,7 +2051,8 @@ std::size_t spsc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
 //                           ^ head     tail ^
 //
 // head and tail are hints, moved once every few operations. Whoever needs the front or the end
-// walks there from the hint, slot by slot; a slot that is laps ahead says how far to jump.
+// walks there, slot by slot, from wherever it stood last; the hint is for those who have been away
+// for long, and a slot that is laps ahead says how far to jump.
 //
 // Invariants
 //   (I1)  positions are filled in order without a gap, and emptied likewise: a CAS on a position
@@ -2039,7 +2069,8 @@ std::size_t spsc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
 //         order in which two slots changed. With acquire alone one thread could be told full,
 //         having seen a push but not a pop, while another is told empty, having seen the pop but
 //         not the push.
-//   (H)   hint: the store of a hint -> its load: what the storing thread saw done is done.
+//   (H)   hint: the store of a hint -> its load: what the storing thread saw done is done. Who
+//         remembers a place for others owes them the same.
 //
 // Linearisation: the CAS for success; the load of the slot that answered for empty, full, closed.
 //
@@ -2054,6 +2085,7 @@ std::size_t spsc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
 // Queue, DISC 2019 (indices instead of data). The exchange of cells and the lazy hints are ours.
 
 #include <cstddef> // size_t
+#include <cstdint> // int64_t
 
 namespace mailroom::inline v0::detail {
 
@@ -2064,10 +2096,10 @@ public:
   using position = slot_word::position;
   using word = slot_word::word;
 
-  /// Where a walk stands, the hint that it began at, and what the slot said.
+  /// Where a walk stands, and what the slot said. A walk may begin at any position below which
+  /// the walker knows all to be done: a hint, or where somebody stood before it.
   struct place {
     position at;
-    position from = at;
     word seen = 0;
   };
 
@@ -2076,42 +2108,51 @@ public:
   exchange_ring(std::size_t capacity, std::size_t spares, const Allocator& allocator,
                 position first);
 
+  /// Positions may wrap, so they are compared by their distance.
+  static constexpr bool is_before(position a, position b) noexcept {
+    return static_cast<std::int64_t>(b - a) > 0;
+  }
+
   std::size_t slots() const noexcept { return words_.slots(); }
   std::size_t capacity() const noexcept { return capacity_; }
 
-  /// Where to begin to walk.
+  /// Where to begin to walk to the front.
   ///
   /// Caller    anyone, as for all that follows
   /// Progress  wait-free
   place near_front() const noexcept { return {head_.hint.load(memory_order::acquire)}; } // (H)
-  place near_end() const noexcept { return {tail_.hint.load(memory_order::acquire)}; }   // (H)
 
   /// Walks to the first position that was not filled.
   ///
   /// Progress  lock-free: a step is only added by somebody's success
   /// Returns   success if there is room; full; closed
-  queue_status walk_to_room(place& end) const noexcept;
+  queue_status walk_to_room(place& end) const noexcept {
+    end.seen = read(end.at);
+    return words_.has_room(end.seen, end.at) ? room_at(end.at) : walk_on_to_room(end);
+  }
 
   /// Walks to the first position that was not emptied.
   ///
   /// Progress  lock-free
   /// Returns   success if there is a message; empty; closed
-  queue_status walk_to_message(place& front) const noexcept;
+  queue_status walk_to_message(place& front) const noexcept {
+    front.seen = read(front.at);
+    return words_.has_message(front.seen, front.at) ? queue_status::success
+                                                    : walk_on_to_message(front);
+  }
 
-  /// Puts the full cell `cell` in at the place where a walk has seen room; `cell` is then the empty
-  /// one that was there, and the place is behind it.
+  /// Puts a full cell in at the place where a walk has seen room, or an empty one where it has seen
+  /// a message; `cell` is then the one that was there, and the place is behind it.
   ///
   /// Progress  wait-free
   /// Returns   false if somebody else was faster: walk again
-  bool try_fill(place& end, std::size_t& cell) noexcept;
+  bool try_exchange(place& where, std::size_t& cell) noexcept {
+    return swap_at(where, words_.next(where.seen, cell), cell);
+  }
 
-  /// Puts the empty cell `cell` in at the place where a walk has seen a message; `cell` is then the
-  /// full one that was there, and the place is behind it.
-  bool try_empty(place& front, std::size_t& cell) noexcept;
-
-  /// Moves a hint once the walk to the place has become long.
-  void advance_front(place& walked) noexcept { advance(head_.hint, walked); }
-  void advance_end(place& walked) noexcept { advance(tail_.hint, walked); }
+  /// Moves a hint, once in a while, to a place that was just passed.
+  void advance_front(const place& passed) noexcept { advance(head_.hint, passed.at); }
+  void advance_end(const place& passed) noexcept { advance(tail_.hint, passed.at); }
 
   /// The full cell at the place where a walk has seen a message.
   std::size_t cell_at(const place& front) const noexcept { return words_.cell(front.seen); }
@@ -2129,7 +2170,8 @@ public:
   position front() const noexcept;
 
 private:
-  static constexpr position hint_interval = 8;
+  /// After so many steps a walk asks the hint whether it knows better.
+  static constexpr int short_walk = 4;
 
   struct alignas(cache_line) line {
     atomic<position> hint;
@@ -2140,8 +2182,14 @@ private:
     return slots_[words_.slot_of(at)].load(memory_order::seq_cst); // (X) (O)
   }
   bool swap_at(place& where, word next, std::size_t& cell) noexcept;
-  bool is_at_capacity(position end) const noexcept;
-  static void advance(atomic<position>& hint, place& walked) noexcept;
+  queue_status room_at(position end) const noexcept {
+    return capacity_ == slots() ? queue_status::success : room_in_larger_ring(end);
+  }
+  queue_status room_in_larger_ring(position end) const noexcept;
+  queue_status walk_on_to_room(place& end) const noexcept;
+  queue_status walk_on_to_message(place& front) const noexcept;
+  void go_on(place& walker, std::int64_t done, int steps, const line& hinted) const noexcept;
+  static void advance(atomic<position>& hint, position at) noexcept;
 
   // Constant after construction, but for the slots.
   const std::size_t capacity_;
@@ -2168,43 +2216,6 @@ exchange_ring<Slots, Allocator>::exchange_ring(std::size_t capacity, std::size_t
 }
 
 template <std::size_t Slots, class Allocator>
-queue_status exchange_ring<Slots, Allocator>::walk_to_room(place& end) const noexcept {
-  for (;;) {
-    end.seen = read(end.at);
-    const auto phase = words_.phase(end.seen, end.at);
-    if (phase < 0) return queue_status::full;
-    if (phase == 0) {
-      if (words_.is_sealed(end.seen)) return queue_status::closed;
-      return is_at_capacity(end.at) ? queue_status::full : queue_status::success;
-    }
-    end.at += 1 + slots() * (static_cast<position>(phase - 1) / 2);
-  }
-}
-
-template <std::size_t Slots, class Allocator>
-queue_status exchange_ring<Slots, Allocator>::walk_to_message(place& front) const noexcept {
-  for (;;) {
-    front.seen = read(front.at);
-    const auto phase = words_.phase(front.seen, front.at);
-    if (phase == 1) return queue_status::success;
-    if (phase < 1) {
-      return words_.is_sealed(front.seen) ? queue_status::closed : queue_status::empty;
-    }
-    front.at += 1 + slots() * (static_cast<position>(phase - 2) / 2);
-  }
-}
-
-template <std::size_t Slots, class Allocator>
-bool exchange_ring<Slots, Allocator>::try_fill(place& end, std::size_t& cell) noexcept {
-  return swap_at(end, words_.full(end.at, cell), cell);
-}
-
-template <std::size_t Slots, class Allocator>
-bool exchange_ring<Slots, Allocator>::try_empty(place& front, std::size_t& cell) noexcept {
-  return swap_at(front, words_.empty(front.at + slots(), cell), cell);
-}
-
-template <std::size_t Slots, class Allocator>
 bool exchange_ring<Slots, Allocator>::seal() noexcept {
   for (place front = near_front();;) {
     const auto status = walk_to_message(front);
@@ -2216,7 +2227,7 @@ bool exchange_ring<Slots, Allocator>::seal() noexcept {
 
 template <std::size_t Slots, class Allocator>
 slot_word::position exchange_ring<Slots, Allocator>::end() const noexcept {
-  place end = near_end();
+  place end{tail_.hint.load(memory_order::relaxed)}; // (I2)
   (void)walk_to_room(end);
   return end.at;
 }
@@ -2243,25 +2254,287 @@ bool exchange_ring<Slots, Allocator>::swap_at(place& where, word next, std::size
 /// In a ring with more slots than capacity: is the message one capacity before `end` still there?
 /// That it was taken is for ever, so a CAS after this answer keeps the capacity exact.
 template <std::size_t Slots, class Allocator>
-bool exchange_ring<Slots, Allocator>::is_at_capacity(position end) const noexcept {
-  if (capacity_ == slots()) return false;
-  if (end - head_.hint.load(memory_order::relaxed) < capacity_) return false; // (I2)
+queue_status exchange_ring<Slots, Allocator>::room_in_larger_ring(position end) const noexcept {
+  const position hint = head_.hint.load(memory_order::relaxed); // (I2)
+  if (end - hint < capacity_) return queue_status::success;
   const position before = end - capacity_;
-  return words_.phase(read(before), before) == 1;
+  const bool is_full = words_.phase(read(before), before) == 1;
+  return is_full ? queue_status::full : queue_status::success;
+}
+
+/// The walk, where the slot at its beginning says something else than room.
+template <std::size_t Slots, class Allocator>
+queue_status exchange_ring<Slots, Allocator>::walk_on_to_room(place& end) const noexcept {
+  for (int steps = 1;; ++steps) {
+    const auto phase = words_.phase(end.seen, end.at);
+    if (phase < 0) return queue_status::full;
+    if (phase == 0) return words_.is_sealed(end.seen) ? queue_status::closed : room_at(end.at);
+    go_on(end, phase - 1, steps, tail_);
+    end.seen = read(end.at);
+  }
+}
+
+template <std::size_t Slots, class Allocator>
+queue_status exchange_ring<Slots, Allocator>::walk_on_to_message(place& front) const noexcept {
+  for (int steps = 1;; ++steps) {
+    const auto phase = words_.phase(front.seen, front.at);
+    if (phase == 1) return queue_status::success;
+    if (phase < 1) {
+      return words_.is_sealed(front.seen) ? queue_status::closed : queue_status::empty;
+    }
+    go_on(front, phase - 2, steps, head_);
+    front.seen = read(front.at);
+  }
+}
+
+/// One step of a walk, from a slot whose phase is `done` beyond the one that the walker looks for:
+/// to the hint if that is further, else to the next position, or as many laps further as the slot
+/// has gone on.
+template <std::size_t Slots, class Allocator>
+void exchange_ring<Slots, Allocator>::go_on(place& walker, std::int64_t done, int steps,
+                                            const line& hinted) const noexcept {
+  const position laps = static_cast<position>(done) / 2;
+  walker.at += 1 + slots() * laps;
+  if (laps == 0 && steps != short_walk) return;
+  const position hint = hinted.hint.load(memory_order::acquire); // (H)
+  if (is_before(walker.at, hint)) walker.at = hint;
 }
 
 /// If somebody else has moved the hint meanwhile, they helped.
 template <std::size_t Slots, class Allocator>
-void exchange_ring<Slots, Allocator>::advance(atomic<position>& hint, place& walked) noexcept {
-  if (walked.at - walked.from < hint_interval) return;
-  hint.compare_exchange(walked.from, walked.at, memory_order::release, // (H)
-                        memory_order::relaxed);                        // (I2)
-  walked.from = walked.at;
+void exchange_ring<Slots, Allocator>::advance(atomic<position>& hint, position at) noexcept {
+  if (at % positions_per_hint != 0) return;
+  position seen = hint.load(memory_order::relaxed); // (I2)
+  if (!is_before(seen, at)) return;
+  hint.compare_exchange(seen, at, memory_order::release, // (H)
+                        memory_order::relaxed);          // (I2)
 }
 
 } // namespace mailroom::inline v0::detail
 
 #endif // MAILROOM_QUEUE_EXCHANGE_RING_HPP
+
+// ---- <mailroom/queue/cell_exchange.hpp>
+
+#ifndef MAILROOM_QUEUE_CELL_EXCHANGE_HPP
+#define MAILROOM_QUEUE_CELL_EXCHANGE_HPP
+
+// Messages in cells, whose indices a ring keeps in order, and what it takes to put one in.
+//
+// Use it       never: it is the inside of mpmc_queue, which has the contracts.
+//
+// Whoever uses the ring has a cell in its hands: an empty one to give for a message, or one with a
+// message to give for an empty one. A handle keeps its cell from call to call; a plain call is a
+// handle for one call, and borrows a spare cell. Beside the spare cells stand bookmarks: where a
+// thread that begins to look there stood last in the ring, so that it need not walk far.
+//
+//      filler    hand [cell + message] --CAS--> slot, and the slot's empty cell is in the hand
+//      emptier   hand [cell]           --CAS--> slot, and the slot's full cell is in the hand
+//
+// Invariants
+//   (I1)  a cell is in one slot, or in one spare place, or in one hand (the cell whose slot was
+//         sealed is in none)
+//   (I2)  a message lives in a cell that is full in a slot, or in a hand; nowhere else
+//   (I3)  below a bookmark all is filled (emptied), and a bookmark may be far behind
+//   (I4)  the constructor is alone
+//
+// Memory order
+//   (H)   bookmark: its store -> its load: what its writer saw done is done, as for the hints of
+//         exchange_ring.
+
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint64_t
+#include <utility> // exchange, forward
+
+namespace mailroom::inline v0::detail {
+
+template <message T, std::size_t Slots, class Allocator>
+class cell_exchange {
+  struct bookmarks;
+  template <auto Bookmark>
+  class hand;
+
+public:
+  /// About how many calls and handles may have a cell in their hands at a time.
+  static constexpr std::size_t spares = 64;
+
+  using ring_type = exchange_ring<Slots, Allocator>;
+  using position = typename ring_type::position;
+
+  cell_exchange(std::size_t capacity, const Allocator& allocator, position first);
+  ~cell_exchange();
+  cell_exchange(const cell_exchange&) = delete;
+  cell_exchange& operator=(const cell_exchange&) = delete;
+
+  ring_type& ring() noexcept { return ring_; }
+  const ring_type& ring() const noexcept { return ring_; }
+
+  class filler;
+  class emptier;
+
+private:
+  friend struct test_access;
+
+  static constexpr std::size_t static_cells =
+      Slots == dynamic_capacity ? dynamic_capacity : Slots + spares;
+
+  ring_type ring_;
+  storage<cell<T>, static_cells, Allocator> cells_;
+  spare_cells<spares, bookmarks> spares_;
+};
+
+/// Where threads stood last.
+template <message T, std::size_t Slots, class Allocator>
+struct cell_exchange<T, Slots, Allocator>::bookmarks {
+  atomic<position> end;
+  atomic<position> front;
+};
+
+/// A cell, or none yet; a message in it, or not; and a place in the ring.
+template <message T, std::size_t Slots, class Allocator>
+template <auto Bookmark>
+class cell_exchange<T, Slots, Allocator>::hand {
+public:
+  explicit hand(cell_exchange& of) noexcept
+      : of_{of}, here_{of.spares_.here()}, place_{bookmark().load(memory_order::acquire)} {} // (H)
+  hand(hand&& other) noexcept
+      : of_{other.of_}, here_{other.here_}, place_{other.place_},
+        loan_{std::exchange(other.loan_, {})}, alive_{std::exchange(other.alive_, false)} {}
+  hand& operator=(const hand&) = delete;
+  ~hand() {
+    if (alive_) destroy();
+    if (ring_type::is_before(bookmark().load(memory_order::relaxed), place_.at)) { // (I3)
+      bookmark().store(place_.at, memory_order::release);                          // (H)
+    }
+    if (has_cell()) of_.spares_.give(loan_);
+  }
+
+  std::size_t capacity() const noexcept { return of_.ring_.capacity(); }
+
+  /// Takes a spare cell, if there is none in the hand; says whether there is one then.
+  bool acquire() noexcept {
+    if (!has_cell()) loan_ = of_.spares_.take(here_);
+    return has_cell();
+  }
+
+  template <class... Args>
+  void construct(Args&&... args) {
+    of_.cells_[loan_.cell].construct(std::forward<Args>(args)...);
+    alive_ = true;
+  }
+  T& value() noexcept { return of_.cells_[loan_.cell].value(); }
+  void destroy() noexcept {
+    alive_ = false;
+    of_.cells_[loan_.cell].destroy();
+  }
+
+protected:
+  bool has_cell() const noexcept { return loan_.cell != no_cell; }
+  atomic<position>& bookmark() noexcept { return of_.spares_.beside(here_).*Bookmark; }
+
+  cell_exchange& of_;
+  std::size_t here_;
+  typename ring_type::place place_;
+  typename spare_cells<spares, bookmarks>::loan loan_;
+  bool alive_ = false;
+};
+
+/// A hand that puts messages in.
+template <message T, std::size_t Slots, class Allocator>
+class cell_exchange<T, Slots, Allocator>::filler : public hand<&bookmarks::end> {
+public:
+  using hand<&bookmarks::end>::hand;
+
+  /// Looks whether there is room.
+  ///
+  /// Progress  lock-free, as for all that follows
+  /// Returns   success, full, closed
+  queue_status look() noexcept { return this->of_.ring_.walk_to_room(this->place_); }
+
+  /// Puts in the message that is in the hand. Where that fails, it stays there.
+  queue_status put() noexcept {
+    while (!this->of_.ring_.try_exchange(this->place_, this->loan_.cell)) {
+      if (const auto status = look(); status != queue_status::success) return status;
+    }
+    this->alive_ = false;
+    this->of_.ring_.advance_end(this->place_);
+    return queue_status::success;
+  }
+
+  /// Builds a message and puts it in, after a look has seen room; `undo` gets it back where the
+  /// room has gone meanwhile.
+  template <class Undo, class... Args>
+  queue_status build_and_put(Undo undo, Args&&... args) {
+    if (!this->acquire()) return queue_status::busy;
+    this->construct(std::forward<Args>(args)...);
+    const auto status = put();
+    if (status != queue_status::success) {
+      undo(this->value());
+      this->destroy();
+    }
+    return status;
+  }
+};
+
+/// A hand that takes messages out.
+template <message T, std::size_t Slots, class Allocator>
+class cell_exchange<T, Slots, Allocator>::emptier : public hand<&bookmarks::front> {
+public:
+  using hand<&bookmarks::front>::hand;
+
+  /// Takes the first message out, into the hand, which has none.
+  ///
+  /// Progress  lock-free
+  /// Returns   success, empty, closed, busy
+  queue_status take() noexcept {
+    do {
+      const auto status = this->of_.ring_.walk_to_message(this->place_);
+      if (status != queue_status::success) return status;
+      if (!this->acquire()) return queue_status::busy;
+    } while (!this->of_.ring_.try_exchange(this->place_, this->loan_.cell));
+    this->alive_ = true;
+    this->of_.ring_.advance_front(this->place_);
+    return queue_status::success;
+  }
+
+  /// Destroys the message in the hand at the end of a block.
+  class last_use {
+  public:
+    explicit last_use(emptier& of) noexcept : of_{of} {}
+    last_use(const last_use&) = delete;
+    last_use& operator=(const last_use&) = delete;
+    ~last_use() { of_.destroy(); }
+
+  private:
+    emptier& of_;
+  };
+};
+
+// ---- Definitions, in the order of the class
+
+template <message T, std::size_t Slots, class Allocator>
+cell_exchange<T, Slots, Allocator>::cell_exchange(std::size_t capacity, const Allocator& allocator,
+                                                  position first)
+    : ring_{capacity, spares, allocator, first}, cells_{ring_.slots() + spares, allocator},
+      spares_{ring_.slots()} {
+  for (std::size_t place = 0; place != spares; ++place) {
+    spares_.beside(place).end.store(first, memory_order::relaxed);   // (I4)
+    spares_.beside(place).front.store(first, memory_order::relaxed); // (I4)
+  }
+}
+
+/// Destroys the messages that are in the ring, first in first.
+template <message T, std::size_t Slots, class Allocator>
+cell_exchange<T, Slots, Allocator>::~cell_exchange() {
+  auto front = ring_.near_front();
+  for (; ring_.walk_to_message(front) == queue_status::success; ++front.at) {
+    cells_[ring_.cell_at(front)].destroy();
+  }
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_QUEUE_CELL_EXCHANGE_HPP
 
 // ---- <mailroom/queue/mpmc_queue.hpp>
 
@@ -2276,22 +2549,26 @@ void exchange_ring<Slots, Allocator>::advance(atomic<position>& hint, place& wal
 //
 // Messages live in cells, and a ring of cell indices keeps their order (exchange_ring.hpp, which
 // has the proof). A producer builds its message in a cell that nobody else knows, then swaps that
-// cell for the empty one in the slot; a consumer swaps an empty cell in and the full one out.
+// cell for the empty one in the slot; a consumer swaps an empty cell in and the full one out
+// (cell_exchange.hpp). So nobody ever stands in another's way, however long a message takes to be
+// built (claim) or read (received).
 //
-//      try_push    spare cell --build--> own cell --CAS--> slot, and the slot's empty cell is ours
-//      try_pop     spare cell ----------CAS--------------> slot, and the slot's full cell is ours
+// A call borrows its cell. A thread that calls often makes a handle, producer or consumer, which
+// keeps its cell from call to call, and knows where in the ring it stood: half as many RMWs.
 //
-// Invariants
-//   (I1)  a cell is in one slot, or in one spare place, or in the hands of one call (the cell whose
-//         slot was sealed is in none)
-//   (I2)  a message lives in a cell that is full in a slot, or in the hands of a call; nowhere else
+//      mpmc_queue<order> orders{1024};
+//      mpmc_queue<order>::producer out{orders};   // in each thread that pushes
+//      out.try_push(next);
 //
-// Limit: a call in progress holds one of 64 spare cells. When a call finds none, which takes about
-// 64 others that stand still inside, it answers busy. A thread that dies in a call costs one.
+// Limit: 64 calls, handles, claims and received messages can hold a cell at a time. Who finds none
+// answers busy. A thread that dies in a call costs one.
 //
 // Decision: cells instead of messages in the slots. A message cannot be written in one step, so
 //   whoever writes it into the ring owns a slot meanwhile, and stops all others when it stands
 //   still: that is the ticket ring. The price is one more cache line for each message.
+// Decision: where a caller stood last is remembered, by its handle, or beside its spare cell. The
+//   ends of the ring as two shared numbers, which everybody reads and writes in every call, were
+//   slower with two threads and more; hints alone made each call walk.
 
 #include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible
@@ -2314,7 +2591,14 @@ public:
   using size_type = std::size_t;
   using allocator_type = Allocator;
 
-  /// About how many calls may stand still inside at a time before one answers busy.
+  // Handles, and messages in place.
+  class producer;
+  class consumer;
+  class claim;
+  class received;
+
+  /// About how many calls, handles, claims and received messages can be at a time before one more
+  /// answers busy.
   static constexpr std::size_t spare_cells = 64;
 
   /// Makes an empty queue whose slots are inside the object. Throws nothing.
@@ -2333,8 +2617,8 @@ public:
 
   /// Destroys the messages still inside, first in first.
   ///
-  /// Caller    anyone, once no other thread uses the queue
-  ~mpmc_queue();
+  /// Caller    anyone, once no other thread uses the queue, and nothing that it lent is left
+  ~mpmc_queue() = default;
 
   mpmc_queue(const mpmc_queue&) = delete;
   mpmc_queue& operator=(const mpmc_queue&) = delete;
@@ -2345,25 +2629,28 @@ public:
   ///
   /// Caller    anyone
   /// Progress  lock-free
-  /// Cost      O(1): two RMWs, one more in 8 calls; more when others are faster
+  /// Cost      O(1): two RMWs, by a producer one, and one in 32 calls; more if others are faster
   /// Throws    what T's constructor throws; the queue is then as before
   /// Orders    all before a successful call happens before the return of the pop that takes it
-  /// Returns   success; or full, exactly; closed after seal(); busy behind 64 unfinished calls.
+  /// Returns   success; or full, exactly; closed after seal(); busy when there is no spare cell.
   ///           The argument keeps its message unless success
   queue_status try_push(const T& value)
     requires std::copy_constructible<T>
   {
-    return try_emplace(value);
+    return producer{*this}.try_push(value);
   }
   queue_status try_push(T&& value)
-    requires nothrow_message<T>;
+    requires nothrow_message<T>
+  {
+    return producer{*this}.try_push(std::move(value));
+  }
 
   /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
   /// the queue fills up during the call the arguments may have been used and their message dropped.
   template <class... Args>
     requires std::constructible_from<T, Args...>
   queue_status try_emplace(Args&&... args) {
-    return try_put([](T&) noexcept {}, std::forward<Args>(args)...);
+    return producer{*this}.try_emplace(std::forward<Args>(args)...);
   }
 
   /// Puts messages of [first, last) at the back, in order, until one does not fit or the answer is
@@ -2376,13 +2663,42 @@ public:
   /// Returns   the first element that was not taken
   template <std::input_iterator I, std::sentinel_for<I> S>
     requires range_element<std::iter_reference_t<I>, T>
-  I try_push_range(I first, S last);
+  I try_push_range(I first, S last) {
+    return producer{*this}.try_push_range(std::move(first), std::move(last));
+  }
 
   /// Moves messages from the beginning of the run. Otherwise as try_push_range.
   ///
   /// Returns   the rest, untouched
   std::span<T> try_move_range(std::span<T> messages)
+    requires nothrow_message<T>
+  {
+    return producer{*this}.try_move_range(messages);
+  }
+
+  /// Puts a message at the back, and where there is no room takes messages from the front and
+  /// hands them to `evicted`, in order, as T&&, until there is.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free, if `evicted` is
+  /// Cost      as try_push, and try_pop for each message handed over
+  /// Throws    what `evicted` throws: its message is consumed, and `value` keeps its own
+  /// Returns   success, closed, busy
+  template <message_handler<T> F>
+  queue_status force_push(T&& value, F&& evicted)
     requires nothrow_message<T>;
+
+  /// Builds a message from the arguments, in a cell that nobody else knows: to be filled at leisure
+  /// and put in by commit(), or dropped.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      one RMW
+  /// Throws    what T's constructor throws
+  /// Returns   the claim; or busy
+  template <class... Args>
+    requires std::constructible_from<T, Args...>
+  expected<claim, queue_status> try_claim(Args&&... args);
 
   // ---- Consumers
 
@@ -2390,16 +2706,22 @@ public:
   ///
   /// Caller    anyone
   /// Progress  lock-free
-  /// Cost      O(1): two RMWs, one more in 8 calls; more when others are faster
+  /// Cost      O(1): two RMWs, by a consumer one, and one in 32 calls; more if others are faster
   /// Throws    nothing
   /// Orders    see try_push
-  /// Returns   the message; or empty, exactly; closed after seal(); busy behind 64 unfinished calls
+  /// Returns   the message; or empty, exactly; closed after seal(); busy for want of a cell
   expected<T, queue_status> try_pop() noexcept
-    requires nothrow_message<T>;
+    requires nothrow_message<T>
+  {
+    return consumer{*this}.try_pop();
+  }
 
   /// The same by assignment: `into` is untouched unless the answer is success.
   queue_status try_pop(T& into) noexcept
-    requires std::is_nothrow_move_assignable_v<T>;
+    requires std::is_nothrow_move_assignable_v<T>
+  {
+    return consumer{*this}.try_pop(into);
+  }
 
   /// Takes up to `max` messages, one by one, until there is none or the answer is busy.
   ///
@@ -2409,7 +2731,9 @@ public:
   /// Throws    what the assignment to `*out` throws; that message is consumed, the others stay
   /// Returns   how many were taken
   template <std::output_iterator<T> O>
-  size_type try_pop_n(O out, size_type max);
+  size_type try_pop_n(O out, size_type max) {
+    return consumer{*this}.try_pop_n(std::move(out), max);
+  }
 
   /// Hands messages to `handler`, in place, as T&&, until there is none or the answer is busy, and
   /// at most capacity().
@@ -2420,7 +2744,18 @@ public:
   /// Throws    what `handler` throws; the message that it was given is consumed, the others stay
   /// Returns   how many were handed over
   template <message_handler<T> F>
-  size_type consume_all(F&& handler);
+  size_type consume_all(F&& handler) {
+    return consumer{*this}.consume_all(handler);
+  }
+
+  /// Takes the message at the front, to be read where it is.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  /// Cost      as try_pop; the message is not moved
+  /// Throws    nothing
+  /// Returns   the message, which is out of the queue now; or as try_pop
+  expected<received, queue_status> try_receive() noexcept;
 
   // ---- Anybody
 
@@ -2429,7 +2764,7 @@ public:
   /// Caller    anyone
   /// Progress  lock-free
   /// Returns   whether the queue is sealed now; false when there is a message
-  bool seal() noexcept { return ring_.seal(); }
+  bool seal() noexcept { return cells_.ring().seal(); }
 
   /// How many messages there are about now, in [0, capacity()]: a hint, never a reason.
   ///
@@ -2438,40 +2773,28 @@ public:
   size_type size_approx() const noexcept;
 
   /// How many messages fit: exactly what was asked for.
-  size_type capacity() const noexcept { return ring_.capacity(); }
+  size_type capacity() const noexcept { return cells_.ring().capacity(); }
 
   /// How many messages were ever put in, and how many were ever taken out. Exact once the threads
   /// have stopped; while they run each only grows, and popped() read first is never above pushed().
   ///
   /// Caller    anyone
   /// Progress  lock-free
-  std::uint64_t pushed() const noexcept { return ring_.end(); }
-  std::uint64_t popped() const noexcept { return ring_.front(); }
+  std::uint64_t pushed() const noexcept { return cells_.ring().end(); }
+  std::uint64_t popped() const noexcept { return cells_.ring().front(); }
 
 private:
   static constexpr std::size_t static_slots =
       Capacity == dynamic_capacity ? dynamic_capacity : detail::slots_for(Capacity);
-  static constexpr std::size_t static_cells =
-      Capacity == dynamic_capacity ? dynamic_capacity : static_slots + spare_cells;
 
-  using ring = detail::exchange_ring<static_slots, Allocator>;
-  using place = typename ring::place;
-  class own_cell;
+  using cells = detail::cell_exchange<T, static_slots, Allocator>;
+  static_assert(cells::spares == spare_cells);
 
   friend struct detail::test_access;
-  mpmc_queue(std::size_t capacity, const Allocator& allocator, std::uint64_t first);
+  mpmc_queue(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
+      : cells_{capacity, allocator, first} {}
 
-  template <class Undo, class... Args>
-  queue_status try_put(Undo undo, Args&&... args);
-  template <class Undo, class... Args>
-  queue_status try_put_at(place& end, own_cell& own, Undo& undo, Args&&... args);
-  queue_status try_take(own_cell& own) noexcept;
-  queue_status try_take_at(place& front, own_cell& own) noexcept;
-  static void hand_back(T& target, T& built) noexcept;
-
-  ring ring_;
-  detail::storage<detail::cell<T>, static_cells, Allocator> cells_;
-  detail::spare_cells<spare_cells> spares_;
+  cells cells_;
 };
 
 template <class T, std::size_t Capacity, class Allocator>
@@ -2485,146 +2808,153 @@ struct queue_facts<mpmc_queue<T, Capacity, Allocator>> {
   static constexpr bool sequentially_consistent = true;
 };
 
-// ---- Definitions, in the order of the class
-
+/// The way in for a thread that pushes often. Its members promise what those of the queue promise;
+/// it takes a spare cell with the first message, and keeps one until it is destroyed.
+///
+/// Caller    one thread at a time; the queue outlives it
 template <message T, std::size_t Capacity, class Allocator>
-mpmc_queue<T, Capacity, Allocator>::~mpmc_queue() {
-  place front = ring_.near_front();
-  for (; ring_.walk_to_message(front) == queue_status::success; ++front.at) {
-    cells_[ring_.cell_at(front)].destroy();
-  }
-}
-
-/// The cell that a call has in its hands, with the message in it if there is one.
-template <message T, std::size_t Capacity, class Allocator>
-class mpmc_queue<T, Capacity, Allocator>::own_cell {
+class mpmc_queue<T, Capacity, Allocator>::producer {
 public:
-  explicit own_cell(mpmc_queue& queue) noexcept : queue_{queue} {}
-  own_cell(const own_cell&) = delete;
-  own_cell& operator=(const own_cell&) = delete;
-  ~own_cell() {
-    if (alive_) destroy();
-    if (is_held()) queue_.spares_.give(loan_);
-  }
+  explicit producer(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
 
-  /// Takes a spare cell, if the call has none yet.
-  bool acquire() noexcept {
-    if (!is_held()) loan_ = queue_.spares_.take();
-    return is_held();
+  queue_status try_push(const T& value)
+    requires std::copy_constructible<T>
+  {
+    return try_emplace(value);
   }
-
+  queue_status try_push(T&& value)
+    requires nothrow_message<T>
+  {
+    return try_put([&](T& built) noexcept { hand_back(value, built); }, std::move(value));
+  }
   template <class... Args>
-  void construct(Args&&... args) {
-    queue_.cells_[loan_.cell].construct(std::forward<Args>(args)...);
-    alive_ = true;
+    requires std::constructible_from<T, Args...>
+  queue_status try_emplace(Args&&... args) {
+    return try_put([](T&) noexcept {}, std::forward<Args>(args)...);
   }
-  T& value() noexcept { return queue_.cells_[loan_.cell].value(); }
-  void destroy() noexcept {
-    alive_ = false;
-    queue_.cells_[loan_.cell].destroy();
-  }
+  template <std::input_iterator I, std::sentinel_for<I> S>
+    requires range_element<std::iter_reference_t<I>, T>
+  I try_push_range(I first, S last);
+  std::span<T> try_move_range(std::span<T> messages)
+    requires nothrow_message<T>;
 
-  /// Swaps the message into the ring, for an empty cell.
-  bool try_fill(place& end) noexcept {
-    if (!queue_.ring_.try_fill(end, loan_.cell)) return false;
-    alive_ = false;
-    return true;
+private:
+  template <class Undo, class... Args>
+  queue_status try_put(Undo undo, Args&&... args) {
+    const auto status = own_.look();
+    if (status != queue_status::success) return status;
+    return own_.build_and_put(undo, std::forward<Args>(args)...);
   }
+  static void hand_back(T& target, T& built) noexcept;
 
-  /// Swaps a message out of the ring, for the empty cell.
-  bool try_empty(place& front) noexcept {
-    if (!queue_.ring_.try_empty(front, loan_.cell)) return false;
-    alive_ = true;
-    return true;
+  typename cells::filler own_;
+};
+
+/// The way out for a thread that pops often: as producer.
+///
+/// Caller    one thread at a time; the queue outlives it
+template <message T, std::size_t Capacity, class Allocator>
+class mpmc_queue<T, Capacity, Allocator>::consumer {
+public:
+  explicit consumer(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+
+  expected<T, queue_status> try_pop() noexcept
+    requires nothrow_message<T>;
+  queue_status try_pop(T& into) noexcept
+    requires std::is_nothrow_move_assignable_v<T>;
+  template <std::output_iterator<T> O>
+  size_type try_pop_n(O out, size_type max);
+  template <message_handler<T> F>
+  size_type consume_all(F&& handler);
+
+private:
+  using last_use = typename cells::emptier::last_use;
+
+  typename cells::emptier own_;
+};
+
+/// A message that is not in the queue yet. Holding one blocks nobody.
+///
+/// Caller    one thread at a time; the queue outlives it
+template <message T, std::size_t Capacity, class Allocator>
+class mpmc_queue<T, Capacity, Allocator>::claim {
+public:
+  /// The message; until commit() was successful.
+  T& operator*() noexcept { return own_.value(); }
+  T* operator->() noexcept { return std::addressof(own_.value()); }
+
+  /// Puts the message at the back. Not after success.
+  ///
+  /// Progress  lock-free
+  /// Cost      one RMW, and one in 32 calls; more if others are faster
+  /// Orders    see try_push
+  /// Returns   success; or full, exactly; closed after seal(): the message stays here then
+  queue_status commit() noexcept {
+    const auto status = own_.look();
+    return status == queue_status::success ? own_.put() : status;
   }
 
 private:
-  bool is_held() const noexcept { return loan_.cell != detail::no_cell; }
+  friend mpmc_queue;
+  explicit claim(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
 
-  mpmc_queue& queue_;
-  typename detail::spare_cells<spare_cells>::loan loan_;
-  bool alive_ = false;
+  typename cells::filler own_;
 };
 
+/// A message that is out of the queue, and destroyed with this. Holding one blocks nobody.
+///
+/// Caller    one thread at a time; the queue outlives it
 template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_push(T&& value)
-  requires nothrow_message<T>
-{
-  return try_put([&value](T& built) noexcept { hand_back(value, built); }, std::move(value));
-}
+class mpmc_queue<T, Capacity, Allocator>::received {
+public:
+  T& operator*() noexcept { return own_.value(); }
+  T* operator->() noexcept { return std::addressof(own_.value()); }
 
-template <message T, std::size_t Capacity, class Allocator>
-template <std::input_iterator I, std::sentinel_for<I> S>
-  requires range_element<std::iter_reference_t<I>, T>
-I mpmc_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
-  own_cell own{*this};
-  place end = ring_.near_end();
-  for (; first != last && ring_.walk_to_room(end) == queue_status::success; ++first) {
-    auto&& source = *first;
-    auto undo = [&]([[maybe_unused]] T& built) noexcept {
-      if constexpr (std::is_same_v<decltype(source), T&&>) hand_back(source, built);
-    };
-    const auto status = try_put_at(end, own, undo, std::forward<decltype(source)>(source));
-    if (status != queue_status::success) break;
-    ring_.advance_end(end);
-  }
-  return first;
-}
+private:
+  friend mpmc_queue;
+  explicit received(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
 
-template <message T, std::size_t Capacity, class Allocator>
-std::span<T> mpmc_queue<T, Capacity, Allocator>::try_move_range(std::span<T> messages)
-  requires nothrow_message<T>
-{
-  const auto begin = std::make_move_iterator(messages.begin());
-  const auto rest = try_push_range(begin, std::make_move_iterator(messages.end()));
-  return messages.subspan(static_cast<std::size_t>(rest - begin));
-}
+  typename cells::emptier own_;
+};
 
-template <message T, std::size_t Capacity, class Allocator>
-expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::try_pop() noexcept
-  requires nothrow_message<T>
-{
-  own_cell own{*this};
-  if (const auto status = try_take(own); status != queue_status::success) {
-    return unexpected{status};
-  }
-  return std::move(own.value());
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept
-  requires std::is_nothrow_move_assignable_v<T>
-{
-  own_cell own{*this};
-  const auto status = try_take(own);
-  if (status == queue_status::success) into = std::move(own.value());
-  return status;
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-template <std::output_iterator<T> O>
-std::size_t mpmc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) {
-  own_cell own{*this};
-  place front = ring_.near_front();
-  size_type count = 0;
-  for (; count != max && try_take_at(front, own) == queue_status::success; ++count, (void)++out) {
-    *out = std::move(own.value());
-    own.destroy();
-  }
-  return count;
-}
+// ---- Definitions, in the order of the classes
 
 template <message T, std::size_t Capacity, class Allocator>
 template <message_handler<T> F>
-std::size_t mpmc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
-  own_cell own{*this};
-  place front = ring_.near_front();
-  size_type count = 0;
-  for (; count != capacity() && try_take_at(front, own) == queue_status::success; ++count) {
-    handler(std::move(own.value()));
-    own.destroy();
+queue_status mpmc_queue<T, Capacity, Allocator>::force_push(T&& value, F&& evicted)
+  requires nothrow_message<T>
+{
+  producer in{*this};
+  typename cells::emptier out{cells_};
+  for (;;) {
+    const auto status = in.try_push(std::move(value));
+    if (status != queue_status::full) return status;
+    const auto taken = out.take();
+    if (taken == queue_status::busy) return taken;
+    if (taken != queue_status::success) continue;
+    const typename cells::emptier::last_use guard{out};
+    evicted(std::move(out.value()));
   }
-  return count;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <class... Args>
+  requires std::constructible_from<T, Args...>
+auto mpmc_queue<T, Capacity, Allocator>::try_claim(Args&&... args)
+    -> expected<claim, queue_status> {
+  claim made{*this};
+  if (!made.own_.acquire()) return unexpected{queue_status::busy};
+  made.own_.construct(std::forward<Args>(args)...);
+  return made;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+auto mpmc_queue<T, Capacity, Allocator>::try_receive() noexcept
+    -> expected<received, queue_status> {
+  received taken{*this};
+  const auto status = taken.own_.take();
+  if (status != queue_status::success) return unexpected{status};
+  return taken;
 }
 
 template <message T, std::size_t Capacity, class Allocator>
@@ -2635,61 +2965,33 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-mpmc_queue<T, Capacity, Allocator>::mpmc_queue(std::size_t capacity, const Allocator& allocator,
-                                               std::uint64_t first)
-    : ring_{capacity, spare_cells, allocator, first},
-      cells_{ring_.slots() + spare_cells, allocator}, spares_{ring_.slots()} {}
-
-/// Puts one message in; `undo` gets it back if the queue fills up on the way.
-template <message T, std::size_t Capacity, class Allocator>
-template <class Undo, class... Args>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_put(Undo undo, Args&&... args) {
-  place end = ring_.near_end();
-  if (const auto status = ring_.walk_to_room(end); status != queue_status::success) return status;
-  own_cell own{*this};
-  const auto status = try_put_at(end, own, undo, std::forward<Args>(args)...);
-  if (status == queue_status::success) ring_.advance_end(end);
-  return status;
-}
-
-/// The same at a place where a walk has seen room.
-template <message T, std::size_t Capacity, class Allocator>
-template <class Undo, class... Args>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_put_at(place& end, own_cell& own, Undo& undo,
-                                                            Args&&... args) {
-  if (!own.acquire()) return queue_status::busy;
-  own.construct(std::forward<Args>(args)...);
-  while (!own.try_fill(end)) {
-    if (const auto status = ring_.walk_to_room(end); status != queue_status::success) {
-      undo(own.value());
-      return status;
-    }
+template <std::input_iterator I, std::sentinel_for<I> S>
+  requires range_element<std::iter_reference_t<I>, T>
+I mpmc_queue<T, Capacity, Allocator>::producer::try_push_range(I first, S last) {
+  for (; first != last && own_.look() == queue_status::success; ++first) {
+    auto&& source = *first;
+    auto undo = [&]([[maybe_unused]] T& built) noexcept {
+      if constexpr (std::is_same_v<decltype(source), T&&>) hand_back(source, built);
+    };
+    const auto status = own_.build_and_put(undo, std::forward<decltype(source)>(source));
+    if (status != queue_status::success) break;
   }
-  return queue_status::success;
-}
-
-/// Takes the first message out, into `own`.
-template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_take(own_cell& own) noexcept {
-  place front = ring_.near_front();
-  return try_take_at(front, own);
+  return first;
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_take_at(place& front, own_cell& own) noexcept {
-  do {
-    const auto status = ring_.walk_to_message(front);
-    if (status != queue_status::success) return status;
-    if (!own.acquire()) return queue_status::busy;
-  } while (!own.try_empty(front));
-  ring_.advance_front(front);
-  return queue_status::success;
+std::span<T> mpmc_queue<T, Capacity, Allocator>::producer::try_move_range(std::span<T> messages)
+  requires nothrow_message<T>
+{
+  const auto begin = std::make_move_iterator(messages.begin());
+  const auto rest = try_push_range(begin, std::make_move_iterator(messages.end()));
+  return messages.subspan(static_cast<std::size_t>(rest - begin));
 }
 
 /// Moves a message back into the argument that it came from. Without an assignment it is made anew
 /// there, which a part of a larger object would not survive.
 template <message T, std::size_t Capacity, class Allocator>
-void mpmc_queue<T, Capacity, Allocator>::hand_back(T& target, T& built) noexcept {
+void mpmc_queue<T, Capacity, Allocator>::producer::hand_back(T& target, T& built) noexcept {
   if constexpr (std::is_nothrow_move_assignable_v<T>) {
     target = std::move(built);
   } else {
@@ -2698,6 +3000,51 @@ void mpmc_queue<T, Capacity, Allocator>::hand_back(T& target, T& built) noexcept
     std::destroy_at(std::addressof(target));
     std::construct_at(std::addressof(target), std::move(built));
   }
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::consumer::try_pop() noexcept
+  requires nothrow_message<T>
+{
+  if (const auto status = own_.take(); status != queue_status::success) {
+    return unexpected{status};
+  }
+  const last_use guard{own_};
+  return std::move(own_.value());
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+queue_status mpmc_queue<T, Capacity, Allocator>::consumer::try_pop(T& into) noexcept
+  requires std::is_nothrow_move_assignable_v<T>
+{
+  const auto status = own_.take();
+  if (status != queue_status::success) return status;
+  const last_use guard{own_};
+  into = std::move(own_.value());
+  return status;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <std::output_iterator<T> O>
+std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::try_pop_n(O out, size_type max) {
+  size_type count = 0;
+  for (; count != max && own_.take() == queue_status::success; ++count, (void)++out) {
+    const last_use guard{own_};
+    *out = std::move(own_.value());
+  }
+  return count;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <message_handler<T> F>
+std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::consume_all(F&& handler) {
+  const size_type most = own_.capacity();
+  size_type count = 0;
+  for (; count != most && own_.take() == queue_status::success; ++count) {
+    const last_use guard{own_};
+    handler(std::move(own_.value()));
+  }
+  return count;
 }
 
 } // namespace mailroom::inline v0

@@ -173,6 +173,8 @@ TEST_CASE("linearizability: every history of an mpmc_queue is that of a queue") 
     check_rounds<style::singles, mpmc_queue<number>>(how, 10);
     check_rounds<style::singles, mpmc_queue<stalling_number>>(how, 10);
     check_rounds<style::runs, mpmc_queue<stalling_number>>(how, 5);
+    check_rounds<style::handles, mpmc_queue<number>>(how, 5);
+    check_rounds<style::handles, mpmc_queue<stalling_number>>(how, 5);
   });
 }
 

@@ -35,8 +35,9 @@ namespace linearizability {
 using mailroom::queue_status;
 
 /// How the threads call: one message at a time without waiting, several messages at a time mixed
-/// with single ones, or waiting for room and messages (and then the end is always a close).
-enum class style { singles, runs, waiting };
+/// with single ones, both through handles, or waiting for room and messages (and then the end is
+/// always a close).
+enum class style { singles, runs, handles, waiting };
 
 struct shape {
   std::size_t producers = 1;
@@ -104,6 +105,18 @@ private:
   int refusals_ = 0;
 };
 
+/// What a thread pushes and pops through: the queue, or handles of its own.
+template <style Style, class Queue>
+struct way {
+  using in = Queue&;
+  using out = Queue&;
+};
+template <class Queue>
+struct way<style::handles, Queue> {
+  using in = typename Queue::producer;
+  using out = typename Queue::consumer;
+};
+
 /// A producer sends the numbers of [first, last), and gives up after twice as many attempts.
 template <style Style, class Queue>
 class producer {
@@ -128,6 +141,8 @@ private:
       push_one();
     } else if constexpr (Style == style::runs) {
       left % 4 == 0 ? push_one() : push_run();
+    } else if constexpr (Style == style::handles) {
+      left % 4 == 0 ? push_run() : push_one();
     } else {
       left % 8 == 0 ? push_run() : push_and_wait();
     }
@@ -178,7 +193,7 @@ private:
     notes_.note(start, end, answer::push_closed, 0);
   }
 
-  Queue& queue_;
+  typename way<Style, Queue>::in queue_;
   round_state& state_;
   scribe notes_;
   number next_;
@@ -200,6 +215,8 @@ public:
         pop_one(last_look);
       } else if constexpr (Style == style::runs) {
         i % 4 == 0 ? pop_one(last_look) : pop_run();
+      } else if constexpr (Style == style::handles) {
+        i % 4 == 0 ? pop_run() : pop_one(last_look);
       } else {
         i % 8 == 0 ? pop_run() : pop_and_wait();
       }
@@ -252,7 +269,7 @@ private:
     notes_.note(start, end, answer::pop_closed, 0);
   }
 
-  Queue& queue_;
+  typename way<Style, Queue>::out queue_;
   round_state& state_;
   scribe notes_;
   bool finished_ = false;

@@ -46,33 +46,34 @@ struct test_access {
   /// spare, and each slot holds one. In a sealed queue only the spare ones can be looked at.
   template <class Queue>
   static bool each_cell_is_in_one_place(Queue& queue) {
-    auto& ring = queue.ring_;
+    auto& ring = queue.cells_.ring_;
+    auto& spares = queue.cells_.spares_;
     std::vector<int> found(ring.slots() + Queue::spare_cells, 0);
     const auto see = [&found](std::size_t cell) {
       if (cell < found.size()) ++found[cell];
     };
-    std::vector<decltype(queue.spares_.take())> loans;
+    std::vector<decltype(spares.take())> loans;
     for (std::size_t i = 0; i != Queue::spare_cells; ++i) {
-      loans.push_back(queue.spares_.take());
+      loans.push_back(spares.take());
       see(loans.back().cell);
     }
     std::size_t expected = Queue::spare_cells;
     for (std::size_t i = 0; i != ring.slots(); ++i) {
-      auto end = ring.near_end();
+      auto end = ring.near_front(); // it is empty: the end is there too
       if (ring.walk_to_room(end) != queue_status::success) break;
       // Put a cell in, look at what was there, and put that back.
       std::size_t cell = loans.front().cell;
-      if (!ring.try_fill(end, cell)) return false;
+      if (!ring.try_exchange(end, cell)) return false;
       see(cell);
       ++expected;
       ring.advance_end(end);
       auto front = ring.near_front();
       if (ring.walk_to_message(front) != queue_status::success) return false;
-      if (!ring.try_empty(front, cell)) return false;
+      if (!ring.try_exchange(front, cell)) return false;
       ring.advance_front(front);
       if (cell != loans.front().cell) return false;
     }
-    for (const auto& loan : loans) queue.spares_.give(loan);
+    for (const auto& loan : loans) spares.give(loan);
     for (const int times : found) {
       if (times > 1) return false;
       expected -= static_cast<std::size_t>(times);

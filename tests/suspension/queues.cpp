@@ -157,6 +157,21 @@ std::vector<company> anybody(const std::shared_ptr<world<mpmc>>& all, const stat
           {"two others", {}, {other, other}}};
 }
 
+/// The books are written between the operations.
+void use_handles(world<mpmc>& all) {
+  mpmc::producer in{all.box};
+  const int message = all.book.fresh();
+  if (in.try_push(message) == queue_status::success) all.book.in(message);
+  mpmc::consumer out{all.box};
+  if (const auto taken = out.try_pop()) all.book.out(*taken);
+}
+
+void push_by_force(world<mpmc>& all) {
+  int message = all.book.fresh();
+  const auto status = all.box.force_push(std::move(message), [&](int&& old) { all.book.out(old); });
+  if (status == queue_status::success) all.book.in(message);
+}
+
 template <class T>
 void examine_spsc_queue_of(const std::string& name, std::vector<finding>& all) {
   const auto add = [&](const char* operation, deed<spsc<T>> victim, others<spsc<T>> there) {
@@ -192,6 +207,15 @@ std::vector<finding> examine_mpmc_queue() {
   add("try_pop", [](auto& of) { (void)of.pop(); });
   add("try_pop_n", [](auto& of) { (void)of.pop_n(2); });
   add("consume_all", [](auto& of) { (void)of.consume_all(); });
+  add("producer, consumer", use_handles);
+  add("try_claim, commit", [](auto& of) {
+    const int message = of.book.fresh();
+    if (of.box.try_claim(message)->commit() == queue_status::success) of.book.in(message);
+  });
+  add("try_receive", [](auto& of) {
+    if (auto taken = of.box.try_receive()) of.book.out(**taken);
+  });
+  add("force_push", push_by_force);
   add("seal", [](auto& of) { (void)of.box.seal(); });
   add("size_approx", [](auto& of) { (void)of.box.size_approx(); });
   return all;

@@ -123,7 +123,7 @@ TEST_CASE("mailbox: who sleeps is woken by the next one, wherever the first stan
                            "closing.hpp fence .. line_ring.hpp store\n";
   check(test::examine_sleepers(),
         {{"mailbox push, a pop sleeps", pop + "closing.hpp load" + wake},
-         {"mailbox pop, a push sleeps", push + "exchange_ring.hpp load" + wake},
+         {"mailbox pop, a push sleeps", push + "cell_exchange.hpp load" + wake},
          {"mailbox close, a pop sleeps", pop + "mailbox.hpp store" + wake},
          {"mailbox close, a push sleeps", push + "mailbox.hpp store" + wake},
          {"mailbox over spsc_queue push, a pop sleeps", pop + "closing.hpp store" + wake + busy},

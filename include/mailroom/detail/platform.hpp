@@ -289,6 +289,9 @@ inline constexpr std::size_t least_block_slots = 8;
 /// How many empty blocks a queue keeps for later.
 inline constexpr std::size_t spare_blocks = 8;
 
+/// How many positions a ring passes from one move of its hints to the next.
+inline constexpr std::uint64_t positions_per_hint = 32;
+
 /// How many readers of a broadcast are given room for at a time.
 inline constexpr std::size_t cursors_together = 16;
 

@@ -34,8 +34,9 @@ public:
 
   /// For a ring of `slots` slots, a power of two, that share `cells` cells.
   constexpr slot_word(std::size_t slots, std::size_t cells) noexcept
-      : slots_{slots}, slot_bits_{std::countr_zero(slots)},
-        index_bits_{static_cast<int>(std::bit_width(cells))} {}
+      : slots_{slots}, index_bits_{static_cast<int>(std::bit_width(cells))},
+        lap_shift_{index_bits_ + 1 - std::countr_zero(slots)},
+        index_mask_{(word{1} << index_bits_) - 1} {}
 
   constexpr std::size_t slots() const noexcept { return slots_; }
   constexpr std::size_t slot_of(position at) const noexcept {
@@ -47,16 +48,21 @@ public:
 
   /// The word of the slot that holds the message of position `at` in `cell`.
   constexpr word full(position at, std::size_t cell) const noexcept {
-    return base(at) | (word{1} << index_bits_) | cell;
+    return base(at) + one_phase() + cell;
+  }
+
+  /// The word that comes after `seen` in its slot, and holds `cell`.
+  constexpr word next(word seen, std::size_t cell) const noexcept {
+    return (seen | index_mask_) + 1 + cell;
   }
 
   /// `seen`, which is empty, as the last word of its slot: it holds no cell that exists.
-  constexpr word sealed(word seen) const noexcept { return seen | index_mask(); }
-  constexpr bool is_sealed(word seen) const noexcept { return cell(seen) == index_mask(); }
+  constexpr word sealed(word seen) const noexcept { return seen | index_mask_; }
+  constexpr bool is_sealed(word seen) const noexcept { return cell(seen) == index_mask_; }
 
   /// The cell that the slot holds.
   constexpr std::size_t cell(word seen) const noexcept {
-    return static_cast<std::size_t>(seen & index_mask());
+    return static_cast<std::size_t>(seen & index_mask_);
   }
 
   /// What the word says about position `at`:
@@ -68,15 +74,25 @@ public:
     return static_cast<std::int64_t>(seen - base(at)) >> index_bits_;
   }
 
+  /// Whether position `at` waits for its message and can have it: phase 0, and not sealed.
+  constexpr bool has_room(word seen, position at) const noexcept {
+    return seen - base(at) < index_mask_;
+  }
+  /// Whether the message of position `at` is there: phase 1.
+  constexpr bool has_message(word seen, position at) const noexcept {
+    return seen - base(at) - one_phase() < index_mask_;
+  }
+
 private:
   constexpr word base(position at) const noexcept {
-    return (at >> slot_bits_) << (index_bits_ + 1);
+    return (at & ~position{slots_ - 1}) << lap_shift_;
   }
-  constexpr word index_mask() const noexcept { return (word{1} << index_bits_) - 1; }
+  constexpr word one_phase() const noexcept { return index_mask_ + 1; }
 
   std::size_t slots_;
-  int slot_bits_;
   int index_bits_; // so many that the largest index is not a cell: it says sealed
+  int lap_shift_;  // from where a position counts laps to where the word does; never below 1
+  word index_mask_;
 };
 
 } // namespace mailroom::inline v0::detail

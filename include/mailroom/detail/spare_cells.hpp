@@ -6,7 +6,8 @@
 //
 // There are as many places as spare cells. A call empties a place and later refills the same one,
 // mostly with another cell. Where to begin looking depends on the thread, so that threads mostly
-// find a place, and a cache line, of their own.
+// find a place, and a cache line, of their own. What else a thread likes to find again may stand
+// beside the cell.
 //
 // Invariants
 //   (I1)  a place that is empty belongs to the one call that emptied it; nobody else writes it, but
@@ -27,7 +28,10 @@ namespace mailroom::inline v0::detail {
 /// The index of a cell that is none.
 inline constexpr std::size_t no_cell = std::numeric_limits<std::size_t>::max();
 
-template <std::size_t Count>
+struct nothing_beside {};
+
+/// `Beside` is shared by whoever begins at a place: it has to look after itself.
+template <std::size_t Count, class Beside = nothing_beside>
 class spare_cells {
 public:
   /// Fills the places with the cells first, first + 1, ...
@@ -43,13 +47,18 @@ public:
     std::size_t place = 0;
   };
 
-  /// Takes a cell out.
+  /// The place where the calling thread begins to look: often the same again.
+  static std::size_t here() noexcept { return stack_hint(Count); }
+
+  /// What stands beside a place.
+  Beside& beside(std::size_t place) noexcept { return places_[place].beside; }
+
+  /// Takes a cell out; looks at the place `start` first.
   ///
   /// Caller    anyone
   /// Progress  wait-free: looks at every place once
   /// Returns   no_cell if every place looked empty, which takes about Count calls in progress
-  loan take() noexcept {
-    const std::size_t start = stack_hint(Count);
+  loan take(std::size_t start = here()) noexcept {
     for (std::size_t i = 0; i != Count; ++i) {
       const std::size_t place = (start + i) % Count;
       if (places_[place].cell.load(memory_order::relaxed) == no_cell) continue;              // (I1)
@@ -69,6 +78,7 @@ public:
 private:
   struct alignas(cache_line / 2) padded {
     atomic<std::size_t> cell;
+    Beside beside;
   };
   padded places_[Count];
 };

@@ -14,7 +14,8 @@
 //                           ^ head     tail ^
 //
 // head and tail are hints, moved once every few operations. Whoever needs the front or the end
-// walks there from the hint, slot by slot; a slot that is laps ahead says how far to jump.
+// walks there, slot by slot, from wherever it stood last; the hint is for those who have been away
+// for long, and a slot that is laps ahead says how far to jump.
 //
 // Invariants
 //   (I1)  positions are filled in order without a gap, and emptied likewise: a CAS on a position
@@ -31,7 +32,8 @@
 //         order in which two slots changed. With acquire alone one thread could be told full,
 //         having seen a push but not a pop, while another is told empty, having seen the pop but
 //         not the push.
-//   (H)   hint: the store of a hint -> its load: what the storing thread saw done is done.
+//   (H)   hint: the store of a hint -> its load: what the storing thread saw done is done. Who
+//         remembers a place for others owes them the same.
 //
 // Linearisation: the CAS for success; the load of the slot that answered for empty, full, closed.
 //
@@ -53,6 +55,7 @@
 #include <mailroom/core/status.hpp>
 
 #include <cstddef> // size_t
+#include <cstdint> // int64_t
 
 namespace mailroom::inline v0::detail {
 
@@ -63,10 +66,10 @@ public:
   using position = slot_word::position;
   using word = slot_word::word;
 
-  /// Where a walk stands, the hint that it began at, and what the slot said.
+  /// Where a walk stands, and what the slot said. A walk may begin at any position below which
+  /// the walker knows all to be done: a hint, or where somebody stood before it.
   struct place {
     position at;
-    position from = at;
     word seen = 0;
   };
 
@@ -75,42 +78,51 @@ public:
   exchange_ring(std::size_t capacity, std::size_t spares, const Allocator& allocator,
                 position first);
 
+  /// Positions may wrap, so they are compared by their distance.
+  static constexpr bool is_before(position a, position b) noexcept {
+    return static_cast<std::int64_t>(b - a) > 0;
+  }
+
   std::size_t slots() const noexcept { return words_.slots(); }
   std::size_t capacity() const noexcept { return capacity_; }
 
-  /// Where to begin to walk.
+  /// Where to begin to walk to the front.
   ///
   /// Caller    anyone, as for all that follows
   /// Progress  wait-free
   place near_front() const noexcept { return {head_.hint.load(memory_order::acquire)}; } // (H)
-  place near_end() const noexcept { return {tail_.hint.load(memory_order::acquire)}; }   // (H)
 
   /// Walks to the first position that was not filled.
   ///
   /// Progress  lock-free: a step is only added by somebody's success
   /// Returns   success if there is room; full; closed
-  queue_status walk_to_room(place& end) const noexcept;
+  queue_status walk_to_room(place& end) const noexcept {
+    end.seen = read(end.at);
+    return words_.has_room(end.seen, end.at) ? room_at(end.at) : walk_on_to_room(end);
+  }
 
   /// Walks to the first position that was not emptied.
   ///
   /// Progress  lock-free
   /// Returns   success if there is a message; empty; closed
-  queue_status walk_to_message(place& front) const noexcept;
+  queue_status walk_to_message(place& front) const noexcept {
+    front.seen = read(front.at);
+    return words_.has_message(front.seen, front.at) ? queue_status::success
+                                                    : walk_on_to_message(front);
+  }
 
-  /// Puts the full cell `cell` in at the place where a walk has seen room; `cell` is then the empty
-  /// one that was there, and the place is behind it.
+  /// Puts a full cell in at the place where a walk has seen room, or an empty one where it has seen
+  /// a message; `cell` is then the one that was there, and the place is behind it.
   ///
   /// Progress  wait-free
   /// Returns   false if somebody else was faster: walk again
-  bool try_fill(place& end, std::size_t& cell) noexcept;
+  bool try_exchange(place& where, std::size_t& cell) noexcept {
+    return swap_at(where, words_.next(where.seen, cell), cell);
+  }
 
-  /// Puts the empty cell `cell` in at the place where a walk has seen a message; `cell` is then the
-  /// full one that was there, and the place is behind it.
-  bool try_empty(place& front, std::size_t& cell) noexcept;
-
-  /// Moves a hint once the walk to the place has become long.
-  void advance_front(place& walked) noexcept { advance(head_.hint, walked); }
-  void advance_end(place& walked) noexcept { advance(tail_.hint, walked); }
+  /// Moves a hint, once in a while, to a place that was just passed.
+  void advance_front(const place& passed) noexcept { advance(head_.hint, passed.at); }
+  void advance_end(const place& passed) noexcept { advance(tail_.hint, passed.at); }
 
   /// The full cell at the place where a walk has seen a message.
   std::size_t cell_at(const place& front) const noexcept { return words_.cell(front.seen); }
@@ -128,7 +140,8 @@ public:
   position front() const noexcept;
 
 private:
-  static constexpr position hint_interval = 8;
+  /// After so many steps a walk asks the hint whether it knows better.
+  static constexpr int short_walk = 4;
 
   struct alignas(cache_line) line {
     atomic<position> hint;
@@ -139,8 +152,14 @@ private:
     return slots_[words_.slot_of(at)].load(memory_order::seq_cst); // (X) (O)
   }
   bool swap_at(place& where, word next, std::size_t& cell) noexcept;
-  bool is_at_capacity(position end) const noexcept;
-  static void advance(atomic<position>& hint, place& walked) noexcept;
+  queue_status room_at(position end) const noexcept {
+    return capacity_ == slots() ? queue_status::success : room_in_larger_ring(end);
+  }
+  queue_status room_in_larger_ring(position end) const noexcept;
+  queue_status walk_on_to_room(place& end) const noexcept;
+  queue_status walk_on_to_message(place& front) const noexcept;
+  void go_on(place& walker, std::int64_t done, int steps, const line& hinted) const noexcept;
+  static void advance(atomic<position>& hint, position at) noexcept;
 
   // Constant after construction, but for the slots.
   const std::size_t capacity_;
@@ -167,43 +186,6 @@ exchange_ring<Slots, Allocator>::exchange_ring(std::size_t capacity, std::size_t
 }
 
 template <std::size_t Slots, class Allocator>
-queue_status exchange_ring<Slots, Allocator>::walk_to_room(place& end) const noexcept {
-  for (;;) {
-    end.seen = read(end.at);
-    const auto phase = words_.phase(end.seen, end.at);
-    if (phase < 0) return queue_status::full;
-    if (phase == 0) {
-      if (words_.is_sealed(end.seen)) return queue_status::closed;
-      return is_at_capacity(end.at) ? queue_status::full : queue_status::success;
-    }
-    end.at += 1 + slots() * (static_cast<position>(phase - 1) / 2);
-  }
-}
-
-template <std::size_t Slots, class Allocator>
-queue_status exchange_ring<Slots, Allocator>::walk_to_message(place& front) const noexcept {
-  for (;;) {
-    front.seen = read(front.at);
-    const auto phase = words_.phase(front.seen, front.at);
-    if (phase == 1) return queue_status::success;
-    if (phase < 1) {
-      return words_.is_sealed(front.seen) ? queue_status::closed : queue_status::empty;
-    }
-    front.at += 1 + slots() * (static_cast<position>(phase - 2) / 2);
-  }
-}
-
-template <std::size_t Slots, class Allocator>
-bool exchange_ring<Slots, Allocator>::try_fill(place& end, std::size_t& cell) noexcept {
-  return swap_at(end, words_.full(end.at, cell), cell);
-}
-
-template <std::size_t Slots, class Allocator>
-bool exchange_ring<Slots, Allocator>::try_empty(place& front, std::size_t& cell) noexcept {
-  return swap_at(front, words_.empty(front.at + slots(), cell), cell);
-}
-
-template <std::size_t Slots, class Allocator>
 bool exchange_ring<Slots, Allocator>::seal() noexcept {
   for (place front = near_front();;) {
     const auto status = walk_to_message(front);
@@ -215,7 +197,7 @@ bool exchange_ring<Slots, Allocator>::seal() noexcept {
 
 template <std::size_t Slots, class Allocator>
 slot_word::position exchange_ring<Slots, Allocator>::end() const noexcept {
-  place end = near_end();
+  place end{tail_.hint.load(memory_order::relaxed)}; // (I2)
   (void)walk_to_room(end);
   return end.at;
 }
@@ -242,20 +224,60 @@ bool exchange_ring<Slots, Allocator>::swap_at(place& where, word next, std::size
 /// In a ring with more slots than capacity: is the message one capacity before `end` still there?
 /// That it was taken is for ever, so a CAS after this answer keeps the capacity exact.
 template <std::size_t Slots, class Allocator>
-bool exchange_ring<Slots, Allocator>::is_at_capacity(position end) const noexcept {
-  if (capacity_ == slots()) return false;
-  if (end - head_.hint.load(memory_order::relaxed) < capacity_) return false; // (I2)
+queue_status exchange_ring<Slots, Allocator>::room_in_larger_ring(position end) const noexcept {
+  const position hint = head_.hint.load(memory_order::relaxed); // (I2)
+  if (end - hint < capacity_) return queue_status::success;
   const position before = end - capacity_;
-  return words_.phase(read(before), before) == 1;
+  const bool is_full = words_.phase(read(before), before) == 1;
+  return is_full ? queue_status::full : queue_status::success;
+}
+
+/// The walk, where the slot at its beginning says something else than room.
+template <std::size_t Slots, class Allocator>
+queue_status exchange_ring<Slots, Allocator>::walk_on_to_room(place& end) const noexcept {
+  for (int steps = 1;; ++steps) {
+    const auto phase = words_.phase(end.seen, end.at);
+    if (phase < 0) return queue_status::full;
+    if (phase == 0) return words_.is_sealed(end.seen) ? queue_status::closed : room_at(end.at);
+    go_on(end, phase - 1, steps, tail_);
+    end.seen = read(end.at);
+  }
+}
+
+template <std::size_t Slots, class Allocator>
+queue_status exchange_ring<Slots, Allocator>::walk_on_to_message(place& front) const noexcept {
+  for (int steps = 1;; ++steps) {
+    const auto phase = words_.phase(front.seen, front.at);
+    if (phase == 1) return queue_status::success;
+    if (phase < 1) {
+      return words_.is_sealed(front.seen) ? queue_status::closed : queue_status::empty;
+    }
+    go_on(front, phase - 2, steps, head_);
+    front.seen = read(front.at);
+  }
+}
+
+/// One step of a walk, from a slot whose phase is `done` beyond the one that the walker looks for:
+/// to the hint if that is further, else to the next position, or as many laps further as the slot
+/// has gone on.
+template <std::size_t Slots, class Allocator>
+void exchange_ring<Slots, Allocator>::go_on(place& walker, std::int64_t done, int steps,
+                                            const line& hinted) const noexcept {
+  const position laps = static_cast<position>(done) / 2;
+  walker.at += 1 + slots() * laps;
+  if (laps == 0 && steps != short_walk) return;
+  const position hint = hinted.hint.load(memory_order::acquire); // (H)
+  if (is_before(walker.at, hint)) walker.at = hint;
 }
 
 /// If somebody else has moved the hint meanwhile, they helped.
 template <std::size_t Slots, class Allocator>
-void exchange_ring<Slots, Allocator>::advance(atomic<position>& hint, place& walked) noexcept {
-  if (walked.at - walked.from < hint_interval) return;
-  hint.compare_exchange(walked.from, walked.at, memory_order::release, // (H)
-                        memory_order::relaxed);                        // (I2)
-  walked.from = walked.at;
+void exchange_ring<Slots, Allocator>::advance(atomic<position>& hint, position at) noexcept {
+  if (at % positions_per_hint != 0) return;
+  position seen = hint.load(memory_order::relaxed); // (I2)
+  if (!is_before(seen, at)) return;
+  hint.compare_exchange(seen, at, memory_order::release, // (H)
+                        memory_order::relaxed);          // (I2)
 }
 
 } // namespace mailroom::inline v0::detail

@@ -10,31 +10,33 @@
 //
 // Messages live in cells, and a ring of cell indices keeps their order (exchange_ring.hpp, which
 // has the proof). A producer builds its message in a cell that nobody else knows, then swaps that
-// cell for the empty one in the slot; a consumer swaps an empty cell in and the full one out.
+// cell for the empty one in the slot; a consumer swaps an empty cell in and the full one out
+// (cell_exchange.hpp). So nobody ever stands in another's way, however long a message takes to be
+// built (claim) or read (received).
 //
-//      try_push    spare cell --build--> own cell --CAS--> slot, and the slot's empty cell is ours
-//      try_pop     spare cell ----------CAS--------------> slot, and the slot's full cell is ours
+// A call borrows its cell. A thread that calls often makes a handle, producer or consumer, which
+// keeps its cell from call to call, and knows where in the ring it stood: half as many RMWs.
 //
-// Invariants
-//   (I1)  a cell is in one slot, or in one spare place, or in the hands of one call (the cell whose
-//         slot was sealed is in none)
-//   (I2)  a message lives in a cell that is full in a slot, or in the hands of a call; nowhere else
+//      mpmc_queue<order> orders{1024};
+//      mpmc_queue<order>::producer out{orders};   // in each thread that pushes
+//      out.try_push(next);
 //
-// Limit: a call in progress holds one of 64 spare cells. When a call finds none, which takes about
-// 64 others that stand still inside, it answers busy. A thread that dies in a call costs one.
+// Limit: 64 calls, handles, claims and received messages can hold a cell at a time. Who finds none
+// answers busy. A thread that dies in a call costs one.
 //
 // Decision: cells instead of messages in the slots. A message cannot be written in one step, so
 //   whoever writes it into the ring owns a slot meanwhile, and stops all others when it stands
 //   still: that is the ticket ring. The price is one more cache line for each message.
+// Decision: where a caller stood last is remembered, by its handle, or beside its spare cell. The
+//   ends of the ring as two shared numbers, which everybody reads and writes in every call, were
+//   slower with two threads and more; hints alone made each call walk.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
 #include <mailroom/detail/capacity.hpp>
-#include <mailroom/detail/storage.hpp>
-#include <mailroom/detail/spare_cells.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/core/concepts.hpp>
-#include <mailroom/queue/exchange_ring.hpp>
+#include <mailroom/queue/cell_exchange.hpp>
 
 #include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible
@@ -57,7 +59,14 @@ public:
   using size_type = std::size_t;
   using allocator_type = Allocator;
 
-  /// About how many calls may stand still inside at a time before one answers busy.
+  // Handles, and messages in place.
+  class producer;
+  class consumer;
+  class claim;
+  class received;
+
+  /// About how many calls, handles, claims and received messages can be at a time before one more
+  /// answers busy.
   static constexpr std::size_t spare_cells = 64;
 
   /// Makes an empty queue whose slots are inside the object. Throws nothing.
@@ -76,8 +85,8 @@ public:
 
   /// Destroys the messages still inside, first in first.
   ///
-  /// Caller    anyone, once no other thread uses the queue
-  ~mpmc_queue();
+  /// Caller    anyone, once no other thread uses the queue, and nothing that it lent is left
+  ~mpmc_queue() = default;
 
   mpmc_queue(const mpmc_queue&) = delete;
   mpmc_queue& operator=(const mpmc_queue&) = delete;
@@ -88,25 +97,28 @@ public:
   ///
   /// Caller    anyone
   /// Progress  lock-free
-  /// Cost      O(1): two RMWs, one more in 8 calls; more when others are faster
+  /// Cost      O(1): two RMWs, by a producer one, and one in 32 calls; more if others are faster
   /// Throws    what T's constructor throws; the queue is then as before
   /// Orders    all before a successful call happens before the return of the pop that takes it
-  /// Returns   success; or full, exactly; closed after seal(); busy behind 64 unfinished calls.
+  /// Returns   success; or full, exactly; closed after seal(); busy when there is no spare cell.
   ///           The argument keeps its message unless success
   queue_status try_push(const T& value)
     requires std::copy_constructible<T>
   {
-    return try_emplace(value);
+    return producer{*this}.try_push(value);
   }
   queue_status try_push(T&& value)
-    requires nothrow_message<T>;
+    requires nothrow_message<T>
+  {
+    return producer{*this}.try_push(std::move(value));
+  }
 
   /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
   /// the queue fills up during the call the arguments may have been used and their message dropped.
   template <class... Args>
     requires std::constructible_from<T, Args...>
   queue_status try_emplace(Args&&... args) {
-    return try_put([](T&) noexcept {}, std::forward<Args>(args)...);
+    return producer{*this}.try_emplace(std::forward<Args>(args)...);
   }
 
   /// Puts messages of [first, last) at the back, in order, until one does not fit or the answer is
@@ -119,13 +131,42 @@ public:
   /// Returns   the first element that was not taken
   template <std::input_iterator I, std::sentinel_for<I> S>
     requires range_element<std::iter_reference_t<I>, T>
-  I try_push_range(I first, S last);
+  I try_push_range(I first, S last) {
+    return producer{*this}.try_push_range(std::move(first), std::move(last));
+  }
 
   /// Moves messages from the beginning of the run. Otherwise as try_push_range.
   ///
   /// Returns   the rest, untouched
   std::span<T> try_move_range(std::span<T> messages)
+    requires nothrow_message<T>
+  {
+    return producer{*this}.try_move_range(messages);
+  }
+
+  /// Puts a message at the back, and where there is no room takes messages from the front and
+  /// hands them to `evicted`, in order, as T&&, until there is.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free, if `evicted` is
+  /// Cost      as try_push, and try_pop for each message handed over
+  /// Throws    what `evicted` throws: its message is consumed, and `value` keeps its own
+  /// Returns   success, closed, busy
+  template <message_handler<T> F>
+  queue_status force_push(T&& value, F&& evicted)
     requires nothrow_message<T>;
+
+  /// Builds a message from the arguments, in a cell that nobody else knows: to be filled at leisure
+  /// and put in by commit(), or dropped.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      one RMW
+  /// Throws    what T's constructor throws
+  /// Returns   the claim; or busy
+  template <class... Args>
+    requires std::constructible_from<T, Args...>
+  expected<claim, queue_status> try_claim(Args&&... args);
 
   // ---- Consumers
 
@@ -133,16 +174,22 @@ public:
   ///
   /// Caller    anyone
   /// Progress  lock-free
-  /// Cost      O(1): two RMWs, one more in 8 calls; more when others are faster
+  /// Cost      O(1): two RMWs, by a consumer one, and one in 32 calls; more if others are faster
   /// Throws    nothing
   /// Orders    see try_push
-  /// Returns   the message; or empty, exactly; closed after seal(); busy behind 64 unfinished calls
+  /// Returns   the message; or empty, exactly; closed after seal(); busy for want of a cell
   expected<T, queue_status> try_pop() noexcept
-    requires nothrow_message<T>;
+    requires nothrow_message<T>
+  {
+    return consumer{*this}.try_pop();
+  }
 
   /// The same by assignment: `into` is untouched unless the answer is success.
   queue_status try_pop(T& into) noexcept
-    requires std::is_nothrow_move_assignable_v<T>;
+    requires std::is_nothrow_move_assignable_v<T>
+  {
+    return consumer{*this}.try_pop(into);
+  }
 
   /// Takes up to `max` messages, one by one, until there is none or the answer is busy.
   ///
@@ -152,7 +199,9 @@ public:
   /// Throws    what the assignment to `*out` throws; that message is consumed, the others stay
   /// Returns   how many were taken
   template <std::output_iterator<T> O>
-  size_type try_pop_n(O out, size_type max);
+  size_type try_pop_n(O out, size_type max) {
+    return consumer{*this}.try_pop_n(std::move(out), max);
+  }
 
   /// Hands messages to `handler`, in place, as T&&, until there is none or the answer is busy, and
   /// at most capacity().
@@ -163,7 +212,18 @@ public:
   /// Throws    what `handler` throws; the message that it was given is consumed, the others stay
   /// Returns   how many were handed over
   template <message_handler<T> F>
-  size_type consume_all(F&& handler);
+  size_type consume_all(F&& handler) {
+    return consumer{*this}.consume_all(handler);
+  }
+
+  /// Takes the message at the front, to be read where it is.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  /// Cost      as try_pop; the message is not moved
+  /// Throws    nothing
+  /// Returns   the message, which is out of the queue now; or as try_pop
+  expected<received, queue_status> try_receive() noexcept;
 
   // ---- Anybody
 
@@ -172,7 +232,7 @@ public:
   /// Caller    anyone
   /// Progress  lock-free
   /// Returns   whether the queue is sealed now; false when there is a message
-  bool seal() noexcept { return ring_.seal(); }
+  bool seal() noexcept { return cells_.ring().seal(); }
 
   /// How many messages there are about now, in [0, capacity()]: a hint, never a reason.
   ///
@@ -181,40 +241,28 @@ public:
   size_type size_approx() const noexcept;
 
   /// How many messages fit: exactly what was asked for.
-  size_type capacity() const noexcept { return ring_.capacity(); }
+  size_type capacity() const noexcept { return cells_.ring().capacity(); }
 
   /// How many messages were ever put in, and how many were ever taken out. Exact once the threads
   /// have stopped; while they run each only grows, and popped() read first is never above pushed().
   ///
   /// Caller    anyone
   /// Progress  lock-free
-  std::uint64_t pushed() const noexcept { return ring_.end(); }
-  std::uint64_t popped() const noexcept { return ring_.front(); }
+  std::uint64_t pushed() const noexcept { return cells_.ring().end(); }
+  std::uint64_t popped() const noexcept { return cells_.ring().front(); }
 
 private:
   static constexpr std::size_t static_slots =
       Capacity == dynamic_capacity ? dynamic_capacity : detail::slots_for(Capacity);
-  static constexpr std::size_t static_cells =
-      Capacity == dynamic_capacity ? dynamic_capacity : static_slots + spare_cells;
 
-  using ring = detail::exchange_ring<static_slots, Allocator>;
-  using place = typename ring::place;
-  class own_cell;
+  using cells = detail::cell_exchange<T, static_slots, Allocator>;
+  static_assert(cells::spares == spare_cells);
 
   friend struct detail::test_access;
-  mpmc_queue(std::size_t capacity, const Allocator& allocator, std::uint64_t first);
+  mpmc_queue(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
+      : cells_{capacity, allocator, first} {}
 
-  template <class Undo, class... Args>
-  queue_status try_put(Undo undo, Args&&... args);
-  template <class Undo, class... Args>
-  queue_status try_put_at(place& end, own_cell& own, Undo& undo, Args&&... args);
-  queue_status try_take(own_cell& own) noexcept;
-  queue_status try_take_at(place& front, own_cell& own) noexcept;
-  static void hand_back(T& target, T& built) noexcept;
-
-  ring ring_;
-  detail::storage<detail::cell<T>, static_cells, Allocator> cells_;
-  detail::spare_cells<spare_cells> spares_;
+  cells cells_;
 };
 
 template <class T, std::size_t Capacity, class Allocator>
@@ -228,146 +276,153 @@ struct queue_facts<mpmc_queue<T, Capacity, Allocator>> {
   static constexpr bool sequentially_consistent = true;
 };
 
-// ---- Definitions, in the order of the class
-
+/// The way in for a thread that pushes often. Its members promise what those of the queue promise;
+/// it takes a spare cell with the first message, and keeps one until it is destroyed.
+///
+/// Caller    one thread at a time; the queue outlives it
 template <message T, std::size_t Capacity, class Allocator>
-mpmc_queue<T, Capacity, Allocator>::~mpmc_queue() {
-  place front = ring_.near_front();
-  for (; ring_.walk_to_message(front) == queue_status::success; ++front.at) {
-    cells_[ring_.cell_at(front)].destroy();
-  }
-}
-
-/// The cell that a call has in its hands, with the message in it if there is one.
-template <message T, std::size_t Capacity, class Allocator>
-class mpmc_queue<T, Capacity, Allocator>::own_cell {
+class mpmc_queue<T, Capacity, Allocator>::producer {
 public:
-  explicit own_cell(mpmc_queue& queue) noexcept : queue_{queue} {}
-  own_cell(const own_cell&) = delete;
-  own_cell& operator=(const own_cell&) = delete;
-  ~own_cell() {
-    if (alive_) destroy();
-    if (is_held()) queue_.spares_.give(loan_);
-  }
+  explicit producer(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
 
-  /// Takes a spare cell, if the call has none yet.
-  bool acquire() noexcept {
-    if (!is_held()) loan_ = queue_.spares_.take();
-    return is_held();
+  queue_status try_push(const T& value)
+    requires std::copy_constructible<T>
+  {
+    return try_emplace(value);
   }
-
+  queue_status try_push(T&& value)
+    requires nothrow_message<T>
+  {
+    return try_put([&](T& built) noexcept { hand_back(value, built); }, std::move(value));
+  }
   template <class... Args>
-  void construct(Args&&... args) {
-    queue_.cells_[loan_.cell].construct(std::forward<Args>(args)...);
-    alive_ = true;
+    requires std::constructible_from<T, Args...>
+  queue_status try_emplace(Args&&... args) {
+    return try_put([](T&) noexcept {}, std::forward<Args>(args)...);
   }
-  T& value() noexcept { return queue_.cells_[loan_.cell].value(); }
-  void destroy() noexcept {
-    alive_ = false;
-    queue_.cells_[loan_.cell].destroy();
-  }
+  template <std::input_iterator I, std::sentinel_for<I> S>
+    requires range_element<std::iter_reference_t<I>, T>
+  I try_push_range(I first, S last);
+  std::span<T> try_move_range(std::span<T> messages)
+    requires nothrow_message<T>;
 
-  /// Swaps the message into the ring, for an empty cell.
-  bool try_fill(place& end) noexcept {
-    if (!queue_.ring_.try_fill(end, loan_.cell)) return false;
-    alive_ = false;
-    return true;
+private:
+  template <class Undo, class... Args>
+  queue_status try_put(Undo undo, Args&&... args) {
+    const auto status = own_.look();
+    if (status != queue_status::success) return status;
+    return own_.build_and_put(undo, std::forward<Args>(args)...);
   }
+  static void hand_back(T& target, T& built) noexcept;
 
-  /// Swaps a message out of the ring, for the empty cell.
-  bool try_empty(place& front) noexcept {
-    if (!queue_.ring_.try_empty(front, loan_.cell)) return false;
-    alive_ = true;
-    return true;
+  typename cells::filler own_;
+};
+
+/// The way out for a thread that pops often: as producer.
+///
+/// Caller    one thread at a time; the queue outlives it
+template <message T, std::size_t Capacity, class Allocator>
+class mpmc_queue<T, Capacity, Allocator>::consumer {
+public:
+  explicit consumer(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+
+  expected<T, queue_status> try_pop() noexcept
+    requires nothrow_message<T>;
+  queue_status try_pop(T& into) noexcept
+    requires std::is_nothrow_move_assignable_v<T>;
+  template <std::output_iterator<T> O>
+  size_type try_pop_n(O out, size_type max);
+  template <message_handler<T> F>
+  size_type consume_all(F&& handler);
+
+private:
+  using last_use = typename cells::emptier::last_use;
+
+  typename cells::emptier own_;
+};
+
+/// A message that is not in the queue yet. Holding one blocks nobody.
+///
+/// Caller    one thread at a time; the queue outlives it
+template <message T, std::size_t Capacity, class Allocator>
+class mpmc_queue<T, Capacity, Allocator>::claim {
+public:
+  /// The message; until commit() was successful.
+  T& operator*() noexcept { return own_.value(); }
+  T* operator->() noexcept { return std::addressof(own_.value()); }
+
+  /// Puts the message at the back. Not after success.
+  ///
+  /// Progress  lock-free
+  /// Cost      one RMW, and one in 32 calls; more if others are faster
+  /// Orders    see try_push
+  /// Returns   success; or full, exactly; closed after seal(): the message stays here then
+  queue_status commit() noexcept {
+    const auto status = own_.look();
+    return status == queue_status::success ? own_.put() : status;
   }
 
 private:
-  bool is_held() const noexcept { return loan_.cell != detail::no_cell; }
+  friend mpmc_queue;
+  explicit claim(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
 
-  mpmc_queue& queue_;
-  typename detail::spare_cells<spare_cells>::loan loan_;
-  bool alive_ = false;
+  typename cells::filler own_;
 };
 
+/// A message that is out of the queue, and destroyed with this. Holding one blocks nobody.
+///
+/// Caller    one thread at a time; the queue outlives it
 template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_push(T&& value)
-  requires nothrow_message<T>
-{
-  return try_put([&value](T& built) noexcept { hand_back(value, built); }, std::move(value));
-}
+class mpmc_queue<T, Capacity, Allocator>::received {
+public:
+  T& operator*() noexcept { return own_.value(); }
+  T* operator->() noexcept { return std::addressof(own_.value()); }
 
-template <message T, std::size_t Capacity, class Allocator>
-template <std::input_iterator I, std::sentinel_for<I> S>
-  requires range_element<std::iter_reference_t<I>, T>
-I mpmc_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
-  own_cell own{*this};
-  place end = ring_.near_end();
-  for (; first != last && ring_.walk_to_room(end) == queue_status::success; ++first) {
-    auto&& source = *first;
-    auto undo = [&]([[maybe_unused]] T& built) noexcept {
-      if constexpr (std::is_same_v<decltype(source), T&&>) hand_back(source, built);
-    };
-    const auto status = try_put_at(end, own, undo, std::forward<decltype(source)>(source));
-    if (status != queue_status::success) break;
-    ring_.advance_end(end);
-  }
-  return first;
-}
+private:
+  friend mpmc_queue;
+  explicit received(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
 
-template <message T, std::size_t Capacity, class Allocator>
-std::span<T> mpmc_queue<T, Capacity, Allocator>::try_move_range(std::span<T> messages)
-  requires nothrow_message<T>
-{
-  const auto begin = std::make_move_iterator(messages.begin());
-  const auto rest = try_push_range(begin, std::make_move_iterator(messages.end()));
-  return messages.subspan(static_cast<std::size_t>(rest - begin));
-}
+  typename cells::emptier own_;
+};
 
-template <message T, std::size_t Capacity, class Allocator>
-expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::try_pop() noexcept
-  requires nothrow_message<T>
-{
-  own_cell own{*this};
-  if (const auto status = try_take(own); status != queue_status::success) {
-    return unexpected{status};
-  }
-  return std::move(own.value());
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept
-  requires std::is_nothrow_move_assignable_v<T>
-{
-  own_cell own{*this};
-  const auto status = try_take(own);
-  if (status == queue_status::success) into = std::move(own.value());
-  return status;
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-template <std::output_iterator<T> O>
-std::size_t mpmc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) {
-  own_cell own{*this};
-  place front = ring_.near_front();
-  size_type count = 0;
-  for (; count != max && try_take_at(front, own) == queue_status::success; ++count, (void)++out) {
-    *out = std::move(own.value());
-    own.destroy();
-  }
-  return count;
-}
+// ---- Definitions, in the order of the classes
 
 template <message T, std::size_t Capacity, class Allocator>
 template <message_handler<T> F>
-std::size_t mpmc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
-  own_cell own{*this};
-  place front = ring_.near_front();
-  size_type count = 0;
-  for (; count != capacity() && try_take_at(front, own) == queue_status::success; ++count) {
-    handler(std::move(own.value()));
-    own.destroy();
+queue_status mpmc_queue<T, Capacity, Allocator>::force_push(T&& value, F&& evicted)
+  requires nothrow_message<T>
+{
+  producer in{*this};
+  typename cells::emptier out{cells_};
+  for (;;) {
+    const auto status = in.try_push(std::move(value));
+    if (status != queue_status::full) return status;
+    const auto taken = out.take();
+    if (taken == queue_status::busy) return taken;
+    if (taken != queue_status::success) continue;
+    const typename cells::emptier::last_use guard{out};
+    evicted(std::move(out.value()));
   }
-  return count;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <class... Args>
+  requires std::constructible_from<T, Args...>
+auto mpmc_queue<T, Capacity, Allocator>::try_claim(Args&&... args)
+    -> expected<claim, queue_status> {
+  claim made{*this};
+  if (!made.own_.acquire()) return unexpected{queue_status::busy};
+  made.own_.construct(std::forward<Args>(args)...);
+  return made;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+auto mpmc_queue<T, Capacity, Allocator>::try_receive() noexcept
+    -> expected<received, queue_status> {
+  received taken{*this};
+  const auto status = taken.own_.take();
+  if (status != queue_status::success) return unexpected{status};
+  return taken;
 }
 
 template <message T, std::size_t Capacity, class Allocator>
@@ -378,61 +433,33 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-mpmc_queue<T, Capacity, Allocator>::mpmc_queue(std::size_t capacity, const Allocator& allocator,
-                                               std::uint64_t first)
-    : ring_{capacity, spare_cells, allocator, first},
-      cells_{ring_.slots() + spare_cells, allocator}, spares_{ring_.slots()} {}
-
-/// Puts one message in; `undo` gets it back if the queue fills up on the way.
-template <message T, std::size_t Capacity, class Allocator>
-template <class Undo, class... Args>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_put(Undo undo, Args&&... args) {
-  place end = ring_.near_end();
-  if (const auto status = ring_.walk_to_room(end); status != queue_status::success) return status;
-  own_cell own{*this};
-  const auto status = try_put_at(end, own, undo, std::forward<Args>(args)...);
-  if (status == queue_status::success) ring_.advance_end(end);
-  return status;
-}
-
-/// The same at a place where a walk has seen room.
-template <message T, std::size_t Capacity, class Allocator>
-template <class Undo, class... Args>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_put_at(place& end, own_cell& own, Undo& undo,
-                                                            Args&&... args) {
-  if (!own.acquire()) return queue_status::busy;
-  own.construct(std::forward<Args>(args)...);
-  while (!own.try_fill(end)) {
-    if (const auto status = ring_.walk_to_room(end); status != queue_status::success) {
-      undo(own.value());
-      return status;
-    }
+template <std::input_iterator I, std::sentinel_for<I> S>
+  requires range_element<std::iter_reference_t<I>, T>
+I mpmc_queue<T, Capacity, Allocator>::producer::try_push_range(I first, S last) {
+  for (; first != last && own_.look() == queue_status::success; ++first) {
+    auto&& source = *first;
+    auto undo = [&]([[maybe_unused]] T& built) noexcept {
+      if constexpr (std::is_same_v<decltype(source), T&&>) hand_back(source, built);
+    };
+    const auto status = own_.build_and_put(undo, std::forward<decltype(source)>(source));
+    if (status != queue_status::success) break;
   }
-  return queue_status::success;
-}
-
-/// Takes the first message out, into `own`.
-template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_take(own_cell& own) noexcept {
-  place front = ring_.near_front();
-  return try_take_at(front, own);
+  return first;
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::try_take_at(place& front, own_cell& own) noexcept {
-  do {
-    const auto status = ring_.walk_to_message(front);
-    if (status != queue_status::success) return status;
-    if (!own.acquire()) return queue_status::busy;
-  } while (!own.try_empty(front));
-  ring_.advance_front(front);
-  return queue_status::success;
+std::span<T> mpmc_queue<T, Capacity, Allocator>::producer::try_move_range(std::span<T> messages)
+  requires nothrow_message<T>
+{
+  const auto begin = std::make_move_iterator(messages.begin());
+  const auto rest = try_push_range(begin, std::make_move_iterator(messages.end()));
+  return messages.subspan(static_cast<std::size_t>(rest - begin));
 }
 
 /// Moves a message back into the argument that it came from. Without an assignment it is made anew
 /// there, which a part of a larger object would not survive.
 template <message T, std::size_t Capacity, class Allocator>
-void mpmc_queue<T, Capacity, Allocator>::hand_back(T& target, T& built) noexcept {
+void mpmc_queue<T, Capacity, Allocator>::producer::hand_back(T& target, T& built) noexcept {
   if constexpr (std::is_nothrow_move_assignable_v<T>) {
     target = std::move(built);
   } else {
@@ -441,6 +468,51 @@ void mpmc_queue<T, Capacity, Allocator>::hand_back(T& target, T& built) noexcept
     std::destroy_at(std::addressof(target));
     std::construct_at(std::addressof(target), std::move(built));
   }
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::consumer::try_pop() noexcept
+  requires nothrow_message<T>
+{
+  if (const auto status = own_.take(); status != queue_status::success) {
+    return unexpected{status};
+  }
+  const last_use guard{own_};
+  return std::move(own_.value());
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+queue_status mpmc_queue<T, Capacity, Allocator>::consumer::try_pop(T& into) noexcept
+  requires std::is_nothrow_move_assignable_v<T>
+{
+  const auto status = own_.take();
+  if (status != queue_status::success) return status;
+  const last_use guard{own_};
+  into = std::move(own_.value());
+  return status;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <std::output_iterator<T> O>
+std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::try_pop_n(O out, size_type max) {
+  size_type count = 0;
+  for (; count != max && own_.take() == queue_status::success; ++count, (void)++out) {
+    const last_use guard{own_};
+    *out = std::move(own_.value());
+  }
+  return count;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <message_handler<T> F>
+std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::consume_all(F&& handler) {
+  const size_type most = own_.capacity();
+  size_type count = 0;
+  for (; count != most && own_.take() == queue_status::success; ++count) {
+    const last_use guard{own_};
+    handler(std::move(own_.value()));
+  }
+  return count;
 }
 
 } // namespace mailroom::inline v0

@@ -49,15 +49,21 @@ public:
     for (unsigned i = 0; i != inside; ++i) push(100 + i);
   }
 
-  void push(unsigned value) {
+  void push(unsigned value) { push_by(queue, value); }
+  bool pop() { return pop_by(queue); }
+
+  /// The same through a handle.
+  template <class Producer>
+  void push_by(Producer& in, unsigned value) {
     const auto begin = model::this_moment();
-    const auto answer = queue.try_push(value_type{value});
+    const auto answer = in.try_push(value_type{value});
     if (answer != queue_status::busy) past.note_push(value, answer, begin); // which says nothing
   }
-  bool pop() {
+  template <class Consumer>
+  bool pop_by(Consumer& out) {
     const auto begin = model::this_moment();
     value_type value{0};
-    const auto answer = queue.try_pop(value);
+    const auto answer = out.try_pop(value);
     if (answer != queue_status::busy) past.note_pop(value, answer, begin);
     return answer == queue_status::success;
   }

@@ -5,7 +5,9 @@
 
 #include <mailroom/queue/mpmc_queue.hpp>
 
+#include <array>   // array
 #include <cstdint> // uint64_t
+#include <utility> // move
 
 namespace scenario {
 namespace {
@@ -264,22 +266,105 @@ void counts_in_order() {
               }});
 }
 
-/// A queue that is never full never says so, whichever hint a push begins at.
-void is_never_full() {
-  queue q{2};
-  for (unsigned i = 0; i + 1 != until_hints_move; ++i) {
-    (void)q.try_push(i);
-    (void)q.try_pop();
-  }
-  const auto push = [&] {
-    model::require(q.try_push(1U) == queue_status::success, "full, which it never was");
+/// A queue that is never full never says so, whichever hint or bookmark a push begins at.
+model::program is_never_full(bool threads_are_apart) {
+  return [=] {
+    mailroom::detail::threads_are_apart = threads_are_apart;
+    queue q{2};
+    for (unsigned i = 0; i + 1 != until_hints_move; ++i) {
+      (void)q.try_push(i);
+      (void)q.try_pop();
+    }
+    const auto push = [&] {
+      model::require(q.try_push(1U) == queue_status::success, "full, which it never was");
+    };
+    model::run({[&] {
+                  push();
+                  (void)q.try_pop();
+                  push();
+                },
+                push});
   };
-  model::run({[&] {
-                push();
-                (void)q.try_pop();
-                push();
-              },
-              push});
+}
+
+/// Handles, which keep a cell and a place from call to call, beside calls without one.
+model::program by_handles(setting with) {
+  return [=] {
+    mailroom::detail::threads_are_apart = with.threads_are_apart;
+    client<queue> q{with.capacity, with.first, with.passed, with.inside};
+    model::run({[&] {
+                  queue::producer in{q.queue};
+                  q.push_by(in, 1);
+                  q.push_by(in, 2);
+                },
+                [&] {
+                  queue::consumer out{q.queue};
+                  q.pop_by(out);
+                  q.pop_by(out);
+                },
+                [&] {
+                  if (model::any(2) == 0) {
+                    q.push(3);
+                  } else {
+                    q.pop();
+                  }
+                }});
+    q.judge();
+    model::require(test::test_access::each_cell_is_in_one_place(q.queue),
+                   "a cell is lost, or in two places");
+  };
+}
+
+/// A claim is filled after it was made and before it is committed, and a message is read where it
+/// is while others go on.
+model::program in_place(std::size_t capacity) {
+  return [=] {
+    queue q{capacity};
+    std::array<unsigned, 2> got{};
+    bool is_in = false;
+    model::run({[&] {
+                  auto made = q.try_claim(0U);
+                  **made = 7;
+                  is_in = made->commit() == queue_status::success;
+                },
+                [&] {
+                  const bool other = q.try_push(8U) == queue_status::success;
+                  model::require(other || capacity == 1, "there is room");
+                  if (auto taken = q.try_receive()) got[0] = **taken;
+                },
+                [&] {
+                  if (auto taken = q.try_receive()) got[1] = **taken;
+                }});
+    for (const unsigned each : got) model::require(each == 0 || each >= 7, "read half built");
+    model::require(got[0] != got[1] || got[0] == 0, "the same message twice");
+    unsigned left = 0;
+    while (q.try_pop()) ++left;
+    const unsigned taken = (got[0] != 0 ? 1U : 0U) + (got[1] != 0 ? 1U : 0U);
+    model::require(capacity == 1 || left + taken == 2, "a message is lost");
+    model::require(is_in || capacity == 1, "there was room");
+    model::require(test::test_access::each_cell_is_in_one_place(q), "a cell is lost");
+  };
+}
+
+/// Whatever is pushed by force is popped, handed to the sink, or left inside: once.
+void pushes_by_force() {
+  queue q{1};
+  (void)q.try_push(1U);
+  std::array<unsigned, 5> seen{};
+  const auto force = [&](unsigned value) {
+    model::require(q.force_push(std::move(value), [&](unsigned&& old) { ++seen[old]; }) ==
+                       queue_status::success,
+                   "a forced push has no reason to fail");
+  };
+  model::run({[&] { force(2); }, [&] { force(3); },
+              [&] {
+                if (const auto popped = q.try_pop()) ++seen[*popped];
+              }});
+  while (const auto popped = q.try_pop()) ++seen[*popped];
+  for (unsigned value = 1; value != 4; ++value) {
+    model::require(seen[value] == 1, "lost, or seen twice");
+  }
+  model::require(test::test_access::each_cell_is_in_one_place(q), "a cell is lost");
 }
 
 } // namespace
@@ -329,7 +414,18 @@ void add_mpmc_queue(std::vector<scenario>& all) {
                  gets_through(until_hints_move), weak});
   all.push_back(
       {"mpmc_queue: counts in order on acquire and release alone", counts_in_order, weak});
-  all.push_back({"mpmc_queue: is never full on acquire and release alone", is_never_full, weak});
+  all.push_back(
+      {"mpmc_queue: is never full on acquire and release alone", is_never_full(true), weak});
+  all.push_back({"mpmc_queue: is never full on acquire and release alone, one spare place for both",
+                 is_never_full(false), weak});
+  all.push_back({"mpmc_queue: by handles, 1 place", by_handles({1})});
+  all.push_back({"mpmc_queue: by handles, 2 places, hints move",
+                 by_handles({.capacity = 2, .passed = until_hints_move}),
+                 {},
+                 depth::deep});
+  all.push_back({"mpmc_queue: in place, 1 place", in_place(1)});
+  all.push_back({"mpmc_queue: in place, 2 places", in_place(2)});
+  all.push_back({"mpmc_queue: pushes by force", pushes_by_force});
 }
 
 } // namespace scenario

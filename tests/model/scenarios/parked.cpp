@@ -179,6 +179,19 @@ void add_parked(std::vector<scenario>& all) {
   add("mpmc_queue try_pop, full", beside_mpmc(pop, 2, 2));
   add("mpmc_queue try_pop_n", beside_mpmc(pop_two, 2, 2));
   add("mpmc_queue consume_all", beside_mpmc(consume, 2, 2));
+  add("mpmc_queue try_push, try_pop by handles", beside_mpmc(
+                                                     [](mpmc& queue) {
+                                                       mpmc::producer in{queue};
+                                                       mpmc::consumer out{queue};
+                                                       (void)in.try_push(1U);
+                                                       (void)out.try_pop();
+                                                     },
+                                                     2, 1));
+  add("mpmc_queue try_claim, commit",
+      beside_mpmc([](mpmc& queue) { (void)queue.try_claim(1U)->commit(); }, 2, 1));
+  add("mpmc_queue try_receive", beside_mpmc([](mpmc& queue) { (void)queue.try_receive(); }, 2, 1));
+  add("mpmc_queue force_push",
+      beside_mpmc([](mpmc& queue) { (void)queue.force_push(1U, [](unsigned&&) {}); }, 1, 1));
   add("mpmc_queue size_approx", beside_mpmc([](mpmc& queue) { (void)queue.size_approx(); }, 2, 1));
   add("lossy broadcast_queue try_push", beside_lossy_push);
   add("broadcast_queue try_pop", beside_reader(false));

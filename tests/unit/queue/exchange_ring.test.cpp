@@ -26,10 +26,10 @@ ring make(std::size_t capacity, std::uint64_t first = 0) {
 
 /// Puts `cell` in; says which cell came out, or why none did.
 queue_status fill(ring& cells, std::size_t& cell) {
-  auto end = cells.near_end();
+  auto end = ring::place{cells.end()};
   const auto status = cells.walk_to_room(end);
   if (status != queue_status::success) return status;
-  CHECK(cells.try_fill(end, cell));
+  CHECK(cells.try_exchange(end, cell));
   cells.advance_end(end);
   return status;
 }
@@ -38,7 +38,7 @@ queue_status empty(ring& cells, std::size_t& cell) {
   auto front = cells.near_front();
   const auto status = cells.walk_to_message(front);
   if (status != queue_status::success) return status;
-  CHECK(cells.try_empty(front, cell));
+  CHECK(cells.try_exchange(front, cell));
   cells.advance_front(front);
   return status;
 }
@@ -72,16 +72,16 @@ TEST_CASE("exchange_ring: cells come out full in the order they went in") {
 
 TEST_CASE("exchange_ring: R-18: who was overtaken is told so, walks on and loses nothing") {
   auto cells = make(4);
-  auto slow = cells.near_end();
+  auto slow = ring::place{cells.end()};
   CHECK(cells.walk_to_room(slow) == queue_status::success);
   std::size_t fast = cells.slots();
   CHECK(fill(cells, fast) == queue_status::success);
   std::size_t mine = cells.slots() + 1;
-  CHECK(!cells.try_fill(slow, mine));
+  CHECK(!cells.try_exchange(slow, mine));
   CHECK(mine == cells.slots() + 1);
   CHECK(cells.walk_to_room(slow) == queue_status::success);
   CHECK(slow.at == 1);
-  CHECK(cells.try_fill(slow, mine));
+  CHECK(cells.try_exchange(slow, mine));
   CHECK(slow.at == 2);
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("exchange_ring: R-25: who was overtaken by laps jumps over them") {
   for (const std::size_t capacity : {1U, 2U, 3U, 8U}) {
     for (const std::uint64_t laps : {1U, 2U, 1000U}) {
       auto cells = make(capacity, test::last_position);
-      auto slow_end = cells.near_end();
+      auto slow_end = ring::place{cells.end()};
       auto slow_front = cells.near_front();
       CHECK(cells.walk_to_room(slow_end) == queue_status::success);
       std::size_t cell = cells.slots();
@@ -98,7 +98,7 @@ TEST_CASE("exchange_ring: R-25: who was overtaken by laps jumps over them") {
         REQUIRE(empty(cells, cell) == queue_status::success);
       }
       std::size_t mine = cells.slots() + 1;
-      CHECK(!cells.try_fill(slow_end, mine));
+      CHECK(!cells.try_exchange(slow_end, mine));
       CHECK(cells.walk_to_room(slow_end) == queue_status::success);
       CHECK(slow_end.at == cells.end());
       CHECK(cells.walk_to_message(slow_front) == queue_status::empty);
@@ -117,7 +117,7 @@ TEST_CASE("exchange_ring: R-17: a stale view of a full slot cannot empty it twic
   std::size_t fast = cells.slots() + 1;
   CHECK(empty(cells, fast) == queue_status::success);
   std::size_t mine = in;
-  CHECK(!cells.try_empty(slow, mine));
+  CHECK(!cells.try_exchange(slow, mine));
   CHECK(mine == in);
   CHECK(cells.walk_to_message(slow) == queue_status::empty);
 }
@@ -132,11 +132,11 @@ TEST_CASE("exchange_ring: it is sealed when it is empty, and then for good") {
         REQUIRE(!cells.seal());
         REQUIRE(empty(cells, cell) == queue_status::success);
       }
-      auto late_end = cells.near_end();
+      auto late_end = ring::place{cells.end()};
       CHECK(cells.walk_to_room(late_end) == queue_status::success);
       CHECK(cells.seal());
       std::size_t late = cell;
-      CHECK(!cells.try_fill(late_end, late));
+      CHECK(!cells.try_exchange(late_end, late));
       CHECK(late == cell);
       CHECK(cells.walk_to_room(late_end) == queue_status::closed);
       CHECK(fill(cells, cell) == queue_status::closed);

@@ -156,6 +156,7 @@ inline constexpr std::size_t reader_stripes = 1;
 inline constexpr std::size_t block_bytes = 128; // two slots for a number, one for anything larger
 inline constexpr std::size_t least_block_slots = 1;
 inline constexpr std::size_t spare_blocks = 2;
+inline constexpr std::uint64_t positions_per_hint = 8;
 inline constexpr std::size_t cursors_together = 1;
 
 // ---- What a thread is

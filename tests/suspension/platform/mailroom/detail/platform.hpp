@@ -154,6 +154,7 @@ inline constexpr std::size_t reader_stripes = 2;
 inline constexpr std::size_t block_bytes = 0;
 inline constexpr std::size_t least_block_slots = 2;
 inline constexpr std::size_t spare_blocks = 2;
+inline constexpr std::uint64_t positions_per_hint = 8;
 inline constexpr std::size_t cursors_together = 2;
 
 // ---- What a thread is
