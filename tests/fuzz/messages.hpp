@@ -23,6 +23,12 @@ inline int value_of(const test::entry& message) { return message.value(); }
 template <class T>
 constexpr bool is_counted = std::is_base_of_v<test::entry, T>;
 
+/// A message so large that a block of mpsc_queue holds as few of them as of any.
+template <class Message>
+struct alignas(64) roomy : Message {
+  using Message::Message;
+};
+
 /// The messages from `first` on.
 template <class T>
 std::vector<T> messages(int first, std::size_t count) {
@@ -61,7 +67,7 @@ struct sink {
   sink& operator*() noexcept { return *this; }
   sink& operator++() noexcept { return *this; }
   sink operator++(int) noexcept { return *this; }
-  sink& operator=(T&& message) {
+  sink& operator=(const T& message) {
     if (fail_at != 0 && --fail_at == 0) throw test::boom{};
     model->expect_front(value_of(message));
     return *this;

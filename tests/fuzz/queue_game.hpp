@@ -4,37 +4,44 @@
 
 // One thread plays a script on a queue and on its model, which must answer the same.
 //
-// A step is three bytes: what to do, with how many messages, and which operation of a message fails.
-// Handlers of consume_all go on with the script while they run: they may do everything with an
-// mpmc_queue, and push into an spsc_queue.
+// A step is three bytes: what to do, with how many messages, and which operation of a message, or
+// which allocation, fails. Numbers are drawn around what is special for the queue: its capacity, or
+// a few of its blocks. Handlers of consume_all go on with the script while they run: they may do
+// everything with an mpmc_queue, and push into the others.
 
+#include <mailroom/core/concepts.hpp>
 #include <mailroom/core/status.hpp>
+#include <mailroom/detail/platform.hpp>
 
 #include <fuzz/messages.hpp>
+#include <fuzz/pushes.hpp>
 #include <fuzz/queue_model.hpp>
 #include <fuzz/script.hpp>
+#include <support/allocators.hpp>
 #include <support/positions.hpp>
 #include <support/tracked.hpp>
 
 #include <algorithm> // min
-#include <concepts>  // copy_constructible
 #include <cstddef>   // size_t
-#include <cstdint>   // uint64_t
-#include <iterator>  // back_inserter, default_sentinel
-#include <span>      // span
-#include <utility>   // exchange, move
+#include <iterator>  // back_inserter
+#include <utility>   // exchange
 #include <vector>    // vector
 
 namespace fuzz {
 
 template <class Queue>
-class queue_game {
+class queue_game : pushes<Queue, queue_model> {
+  using base = pushes<Queue, queue_model>;
   using T = typename Queue::value_type;
+  using facts = mailroom::queue_facts<Queue>;
+  /// Can a push that throws leave a slot that is skipped?
+  static constexpr bool may_skip = !facts::bounded && !mailroom::nothrow_message<T>;
+  using base::book_, base::fail_at_, base::first_, base::in_, base::log_, base::model_, base::n_,
+      base::queue_;
 
 public:
-  queue_game(Queue& queue, std::uint64_t first, fuzz::script& in, test::ledger& book)
-      : queue_{queue}, model_{queue.capacity(), !has_front<Queue>}, first_{first}, in_{in},
-        book_{book} {}
+  queue_game(Queue& queue, script& in, test::ledger& book, test::allocation_log& log)
+      : base{queue, queue_model{queue.capacity(), slot_ends_of<Queue>}, in, book, log} {}
 
   void play() {
     const bool leaves_rest = in_.one_in(2); // to the destructor
@@ -42,34 +49,36 @@ public:
     if (leaves_rest || model_.is_sealed()) return;
     queue_.consume_all([this](T&& message) { model_.expect_front(value_of(message)); });
     expect(model_.is_empty(), "the rest");
-    if constexpr (has_seal<Queue>) {
+    if constexpr (facts::consumers == arity::many) {
       expect(mailroom::detail::test_access::each_cell_is_in_one_place(queue_), "the cells");
     }
   }
 
 private:
   void step() {
-    constexpr std::size_t pushes = 6;
-    const std::size_t what = depth_ != 0 && has_front<Queue> ? in_.below(pushes) : in_.below(13);
-    n_ = in_.below(queue_.capacity() + 4);
-    fail_at_ = in_.below(24);
-    if (fail_at_ > 8) fail_at_ = 0;
+    constexpr std::size_t steps = base::ways + 7;
+    constexpr std::size_t for_handlers = facts::consumers == arity::one ? base::ways + 1 : steps;
+    const std::size_t what = in_.below(depth_ == 0 ? steps : for_handlers);
+    base::draw(reach());
     switch (what) {
-    case 0: push_copy(); break;
-    case 1: push_move(); break;
-    case 2: emplace(); break;
-    case 3: push_range(); break;
-    case 4: move_range(); break;
-    case 5: push_stream(); break;
-    case 6: pop(); break;
-    case 7: pop_into(); break;
-    case 8: pop_n(); break;
-    case 9: pop_n_into_vector(); break;
-    case 10: consume_all(); break;
-    case 11: look_at_front(); break;
-    default: seal(); break;
+    case base::ways: seal(); break;
+    case base::ways + 1: pop(); break;
+    case base::ways + 2: pop_into(); break;
+    case base::ways + 3: pop_n(); break;
+    case base::ways + 4: pop_n_into_vector(); break;
+    case base::ways + 5: consume_all(); break;
+    case base::ways + 6: look_at_front(); break;
+    default: base::push(what); break;
     }
     check();
+  }
+
+  std::size_t reach() const {
+    if constexpr (facts::bounded) {
+      return queue_.capacity();
+    } else {
+      return std::min<std::size_t>(3 * test::test_access::block_slots<Queue>, 250);
+    }
   }
 
   void check() {
@@ -80,102 +89,25 @@ private:
     if (is_counted<T>) {
       expect(book_.alive() == model_.size() + depth_, "messages alive");
     }
+    if constexpr (!facts::bounded && !may_skip) {
+      constexpr std::size_t block = test::test_access::block_slots<Queue>;
+      expect(log_.blocks <= model_.size() / block + 4 + mailroom::detail::spare_blocks,
+             "more memory than the messages need");
+    }
   }
 
   template <class F>
-  bool throws(F&& call) {
-    return throws_at<T>(fail_at_, book_, call);
-  }
-
-  // ---- Pushes
-
-  template <class F>
-  bool push_by(int value, F&& call) {
-    queue_status answer{};
-    const bool threw = throws([&] { answer = call(); });
-    expect(threw ? model_.push_answer() == queue_status::success : answer == model_.push_answer(),
-           "a push");
-    if (threw || answer != queue_status::success) return false;
-    model_.put(value);
-    return true;
-  }
-  void push_copy() {
-    if constexpr (std::copy_constructible<T>) {
-      const T message{next_++};
-      push_by(value_of(message), [&] { return queue_.try_push(message); });
-    }
-  }
-  void push_move() {
-    if constexpr (has_push_move<Queue>) {
-      const int value = next_++;
-      T message{value};
-      const bool is_in = push_by(value, [&] { return queue_.try_push(std::move(message)); });
-      expect_argument(message, value, is_in);
-    }
-  }
-  void expect_argument(const T& message, int value, bool is_in) {
-    expect(value_of(message) == (is_in && shows_move<Queue> ? test::moved_from : value),
-           "an argument");
-  }
-  void emplace() {
-    const int value = next_++;
-    push_by(value, [&] { return queue_.try_emplace(value); });
-  }
-
-  /// A run of `n` messages, of which `call` pushes as many as it says.
-  template <class F>
-  std::size_t push_run(std::size_t n, F&& call) {
-    const std::size_t fits = std::min(n, model_.room());
-    std::size_t taken = 0;
-    if (throws([&] { taken = call(); })) {
-      taken = static_cast<std::size_t>(queue_.pushed() - first_ - model_.pushed());
-      expect(taken < fits && taken + 1 == fail_at_, "what was taken before the throw");
-    } else {
-      expect(taken == fits, "how many fitted");
-    }
-    for (std::size_t i = 0; i != taken; ++i) model_.put(next_ + static_cast<int>(i));
-    next_ += static_cast<int>(n);
-    return taken;
-  }
-  void push_range() {
-    if constexpr (std::copy_constructible<T>) {
-      const std::vector<T> run = messages<T>(next_, n_);
-      push_run(n_, [&] {
-        return static_cast<std::size_t>(queue_.try_push_range(run.begin(), run.end()) -
-                                        run.begin());
-      });
-    }
-  }
-  void move_range() {
-    if constexpr (has_move_range<Queue>) {
-      std::vector<T> run = messages<T>(next_, n_);
-      const int from = next_;
-      const std::size_t taken = push_run(n_, [&] {
-        const std::span<T> rest = queue_.try_move_range(run);
-        expect(rest.data() + rest.size() == run.data() + n_, "the rest is the end of the run");
-        return n_ - rest.size();
-      });
-      for (std::size_t i = 0; i != n_; ++i) {
-        expect_argument(run[i], from + static_cast<int>(i), i < taken);
-      }
-    }
-  }
-  void push_stream() {
-    const bool ends_badly = in_.one_in(2) && n_ != 0;
-    if (ends_badly) fail_at_ = n_; // the stream before the message
-    const int end = next_ + static_cast<int>(n_);
-    push_run(n_, [&] {
-      const stream rest =
-          queue_.try_push_range(stream{next_, end, ends_badly}, std::default_sentinel);
-      return n_ - static_cast<std::size_t>(end - rest.at);
-    });
+  bool pop_throws(F&& call) {
+    const bool threw = base::throws(call);
+    expect(!base::lacked_memory_, "a pop that needs memory");
+    return threw;
   }
 
   // ---- Pops
 
   void pop() {
     if constexpr (has_pop<Queue>) {
-      const bool threw = throws([&] {
+      const bool threw = pop_throws([&] {
         const auto message = queue_.try_pop();
         expect(message.error() == model_.pop_answer(), "the answer of a pop");
         if (message) model_.expect_front(value_of(*message));
@@ -188,7 +120,7 @@ private:
       T into{-3};
       const queue_status right = model_.pop_answer();
       queue_status answer{};
-      const bool threw = throws([&] { answer = queue_.try_pop(into); });
+      const bool threw = pop_throws([&] { answer = queue_.try_pop(into); });
       expect(threw ? right == queue_status::success : answer == right, "the answer of a pop");
       if (threw || answer != queue_status::success) {
         expect(value_of(into) == -3, "the target of a pop");
@@ -202,7 +134,7 @@ private:
     const std::size_t fail_at = std::exchange(fail_at_, 0);
     std::size_t count = 0;
     const bool threw =
-        throws([&] { count = queue_.try_pop_n(sink<T, queue_model>{&model_, fail_at}, n_); });
+        pop_throws([&] { count = queue_.try_pop_n(sink<T, queue_model>{&model_, fail_at}, n_); });
     expect(threw == (fail_at != 0 && fail_at <= there), "the throw of an iterator");
     expect(threw || count == there, "how many were popped");
     if (threw) model_.lose_front();
@@ -212,7 +144,7 @@ private:
     out.reserve(n_);
     const std::size_t there = std::min(n_, model_.size());
     std::size_t count = 0;
-    const bool threw = throws([&] { count = queue_.try_pop_n(std::back_inserter(out), n_); });
+    const bool threw = pop_throws([&] { count = queue_.try_pop_n(std::back_inserter(out), n_); });
     expect(threw ? out.size() + 1 == fail_at_ : count == there, "how many were popped");
     expect(threw || out.size() == there, "how many came");
     for (const T& message : out) model_.expect_front(value_of(message));
@@ -220,9 +152,10 @@ private:
   }
   void consume_all() {
     const std::size_t fail_at = std::exchange(fail_at_, 0);
+    const std::size_t there = model_.size();
     std::size_t calls = 0;
     std::size_t count = 0;
-    const bool threw = throws([&] {
+    const bool threw = pop_throws([&] {
       count = queue_.consume_all([&](T&& message) {
         model_.expect_front(value_of(message));
         ++calls;
@@ -232,10 +165,15 @@ private:
     });
     model_.free_slots();
     if (threw) return;
-    expect(count == calls && calls <= queue_.capacity(), "how many were consumed");
-    expect(model_.is_empty() || calls == queue_.capacity(), "what was left");
+    expect(count == calls, "how many were consumed");
+    if constexpr (facts::bounded) {
+      expect(calls <= queue_.capacity(), "more than the queue holds");
+      expect(model_.is_empty() || calls == queue_.capacity(), "what was left");
+    } else {
+      expect(calls == there, "what was there at the call");
+    }
   }
-  /// Inside a handler the script may go on; an spsc_queue gives the slots back afterwards.
+  /// Inside a handler the script may go on.
   void consume_one() {
     model_.hold_slot();
     if (depth_ == 3 || !in_.one_in(4)) return;
@@ -257,19 +195,16 @@ private:
   void seal() {
     if constexpr (has_seal<Queue>) {
       if (!in_.one_in(4)) return; // a seal ends the game
-      expect(queue_.seal() == model_.seal(), "the answer of a seal");
+      bool answer = queue_.seal();
+      if (!answer && may_skip && depth_ == 0 && model_.is_empty()) {
+        expect(queue_.consume_all([](T&&) {}) == 0, "a message in an empty queue");
+        answer = queue_.seal(); // the skipped slots are passed over now
+      }
+      expect(answer == model_.seal(), "the answer of a seal");
     }
   }
 
-  Queue& queue_;
-  queue_model model_;
-  const std::uint64_t first_;
-  fuzz::script& in_;
-  test::ledger& book_;
-  std::size_t depth_ = 0;   // handlers that run
-  std::size_t n_ = 0;       // of the step: how many
-  std::size_t fail_at_ = 0; // and which operation fails
-  int next_ = 0;
+  std::size_t depth_ = 0; // handlers that run
 };
 
 } // namespace fuzz

@@ -7,16 +7,11 @@
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/core/status.hpp>
 
-#include <fuzz/messages.hpp>
 #include <fuzz/script.hpp>
-#include <support/tracked.hpp>
 
-#include <concepts> // same_as
-#include <cstddef>  // size_t
-#include <cstdint>  // uint64_t
-#include <deque>    // deque
-#include <span>     // span
-#include <utility>  // move
+#include <cstddef> // size_t
+#include <cstdint> // uint64_t
+#include <deque>   // deque
 
 namespace fuzz {
 
@@ -31,25 +26,18 @@ concept has_pop = requires(Queue& queue) { queue.try_pop(); };
 template <class Queue>
 concept has_pop_into =
     requires(Queue& queue, typename Queue::value_type& into) { queue.try_pop(into); };
-template <class Queue>
-concept has_push_move = requires(Queue& queue, typename Queue::value_type&& message) {
-  queue.try_push(std::move(message));
-};
-template <class Queue>
-concept has_move_range = requires(Queue& queue, std::span<typename Queue::value_type> messages) {
-  queue.try_move_range(messages);
-};
+/// When consume_all gives the slot of a message back: before its handler is called, after that, or
+/// at the end, all together.
+enum class slot_ends { before, after, together };
 
-/// Is a message moved into this queue, and can one see it? Where the move may fail, mpmc_queue
-/// takes a copy.
-template <class Queue, class T = typename Queue::value_type>
-constexpr bool shows_move = is_counted<T> && !std::same_as<T, test::copy_only> &&
-                            (has_front<Queue> || mailroom::nothrow_message<T>);
+template <class Queue, class Facts = mailroom::queue_facts<Queue>>
+constexpr slot_ends slot_ends_of = Facts::consumers == mailroom::arity::many ? slot_ends::before
+                                   : Facts::bounded                          ? slot_ends::together
+                                                                             : slot_ends::after;
 
 class queue_model {
 public:
-  /// `cells` says that a message leaves its slot before it is handed over.
-  queue_model(std::size_t capacity, bool cells) : capacity_{capacity}, cells_{cells} {}
+  queue_model(std::size_t capacity, slot_ends ends) : capacity_{capacity}, ends_{ends} {}
 
   std::size_t size() const noexcept { return inside_.size(); }
   bool is_empty() const noexcept { return inside_.empty(); }
@@ -58,9 +46,12 @@ public:
   std::uint64_t popped() const noexcept { return popped_; }
   int front() const { return inside_.front(); }
 
-  /// Slots whose messages are gone, and which consume_all gives back when it is over.
+  /// Slots whose messages are handed over, and which consume_all has not given back yet.
   std::size_t held() const noexcept { return held_; }
-  void hold_slot() noexcept { held_ += cells_ ? 0 : 1; }
+  void hold_slot() noexcept {
+    if (ends_ == slot_ends::after) held_ = 0; // that of the message before
+    held_ += ends_ == slot_ends::before ? 0 : 1;
+  }
   void free_slots() noexcept { held_ = 0; }
 
   std::size_t room() const { return sealed_ ? 0 : capacity_ - inside_.size() - held_; }
@@ -85,13 +76,13 @@ public:
   /// A message could not be handed over.
   void lose_front() {
     expect(!inside_.empty(), "a throw with nothing to hand over");
-    if (cells_) expect_front(inside_.front());
+    if (ends_ == slot_ends::before) expect_front(inside_.front());
   }
-  bool seal() noexcept { return sealed_ = sealed_ || inside_.empty(); }
+  bool seal() noexcept { return sealed_ = sealed_ || inside_.size() + held_ == 0; }
 
 private:
   const std::size_t capacity_;
-  const bool cells_;
+  const slot_ends ends_;
   std::deque<int> inside_;
   std::uint64_t pushed_ = 0;
   std::uint64_t popped_ = 0;

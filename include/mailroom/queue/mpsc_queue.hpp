@@ -167,7 +167,8 @@ public:
   ///
   /// Caller    anyone
   /// Progress  wait-free
-  /// Returns   whether the queue is sealed now; false when there is a message, or a pop in flight
+  /// Returns   whether the queue is sealed now; false when there is a message, a pop in flight, or
+  ///           a slot that a push left by a throw, until a pop has passed over it
   bool seal() noexcept;
 
   /// How many messages there are about now: a hint, never a reason.
@@ -322,7 +323,7 @@ std::size_t mpsc_queue<T, Allocator>::consume_all(F&& handler) {
   size_type count = 0;
   for (; slots_.head() < end; ++count) {
     slot* const at = front(status);
-    if (at == nullptr) break;
+    if (at == nullptr || slots_.head() >= end) break; // perhaps behind slots that were skipped
     const consumed one{*this, *at};
     handler(std::move(at->message.value()));
   }

@@ -163,6 +163,34 @@ TEST_CASE("mpsc_queue: a message whose move may throw is skipped if it does, and
   CHECK(book.is_balanced());
 }
 
+TEST_CASE("mpsc_queue: behind a skipped slot, consume_all leaves what its handler pushes, too") {
+  test::ledger book;
+  {
+    mpsc_queue<test::throwing_move> queue;
+    (void)queue.try_emplace(1);
+    book.fail_at(1);
+    CHECK_THROWS_AS((void)queue.try_emplace(-5), test::boom);
+    const auto handle = [&](const test::throwing_move& message) {
+      (void)queue.try_emplace(message.value() + 1);
+    };
+    CHECK(queue.consume_all(handle) == 1);
+    CHECK(queue.size_approx() == 1);
+    CHECK(queue.consume_all(handle) == 1);
+    CHECK(queue.try_pop()->value() == 3);
+  }
+  CHECK(book.is_balanced());
+}
+
+TEST_CASE("mpsc_queue: a skipped slot prevents a seal until a pop has passed over it") {
+  test::ledger book;
+  mpsc_queue<test::throwing_move> queue;
+  book.fail_at(1);
+  CHECK_THROWS_AS((void)queue.try_emplace(-5), test::boom);
+  CHECK_FALSE(queue.seal());
+  CHECK(queue.try_pop().error() == queue_status::empty);
+  CHECK(queue.seal());
+}
+
 TEST_CASE("mpsc_queue: a move out that throws leaves the message where it was") {
   test::ledger book;
   {
