@@ -106,6 +106,7 @@ protected:
   std::size_t fail_at_ = 0;         // which operation of a message fails
   std::size_t memory_fails_at_ = 0; // and which allocation
   bool lacked_memory_ = false;
+  int next_ = 0;
 
 private:
   template <class F>
@@ -196,8 +197,6 @@ private:
       return n_ - static_cast<std::size_t>(end - rest.at);
     });
   }
-
-  int next_ = 0;
 };
 
 } // namespace fuzz

@@ -24,6 +24,8 @@
 #include <algorithm> // min
 #include <cstddef>   // size_t
 #include <iterator>  // back_inserter
+#include <memory>    // construct_at, destroy_n
+#include <span>      // span
 #include <utility>   // exchange
 #include <vector>    // vector
 
@@ -37,7 +39,7 @@ class queue_game : pushes<Queue, queue_model> {
   /// Can a push that throws leave a slot that is skipped?
   static constexpr bool may_skip = !facts::bounded && !mailroom::nothrow_message<T>;
   using base::book_, base::fail_at_, base::first_, base::in_, base::log_, base::model_, base::n_,
-      base::queue_;
+      base::next_, base::queue_;
 
 public:
   queue_game(Queue& queue, script& in, test::ledger& book, test::allocation_log& log)
@@ -56,19 +58,22 @@ public:
 
 private:
   void step() {
-    constexpr std::size_t steps = base::ways + 7;
-    constexpr std::size_t for_handlers = facts::consumers == arity::one ? base::ways + 1 : steps;
+    constexpr std::size_t steps = base::ways + 9;
+    constexpr std::size_t for_handlers = facts::consumers == arity::one ? base::ways + 2 : steps;
     const std::size_t what = in_.below(depth_ == 0 ? steps : for_handlers);
     base::draw(reach());
-    switch (what) {
-    case base::ways: seal(); break;
-    case base::ways + 1: pop(); break;
-    case base::ways + 2: pop_into(); break;
-    case base::ways + 3: pop_n(); break;
-    case base::ways + 4: pop_n_into_vector(); break;
-    case base::ways + 5: consume_all(); break;
-    case base::ways + 6: look_at_front(); break;
-    default: base::push(what); break;
+    if (what < base::ways) base::push(what);
+    switch (what - base::ways) {
+    case 0: write_n(); break;
+    case 1: seal(); break;
+    case 2: pop(); break;
+    case 3: pop_into(); break;
+    case 4: pop_n(); break;
+    case 5: pop_n_into_vector(); break;
+    case 6: consume_all(); break;
+    case 7: look_at_front(); break;
+    case 8: read_piece(); break;
+    default: break;
     }
     check();
   }
@@ -89,11 +94,19 @@ private:
     if (is_counted<T>) {
       expect(book_.alive() == model_.size() + depth_, "messages alive");
     }
-    if constexpr (!facts::bounded && !may_skip) {
-      constexpr std::size_t block = test::test_access::block_slots<Queue>;
-      expect(log_.blocks <= model_.size() / block + 4 + mailroom::detail::spare_blocks,
-             "more memory than the messages need");
-    }
+    if constexpr (!facts::bounded) check_memory();
+  }
+
+  /// Blocks are only allocated when there are none to spare, and only given back when there are too
+  /// many of these.
+  void check_memory() {
+    using mailroom::detail::spare_blocks;
+    constexpr std::size_t block = test::test_access::block_slots<Queue>;
+    const std::size_t spare = log_.allocations == allocations_ ? spare_blocks : 0;
+    expect(may_skip || log_.blocks <= model_.size() / block + 4 + spare, "memory without need");
+    expect(log_.blocks >= std::min(blocks_, spare_blocks + 1), "memory that was not kept");
+    allocations_ = log_.allocations;
+    blocks_ = log_.blocks;
   }
 
   template <class F>
@@ -101,6 +114,51 @@ private:
     const bool threw = base::throws(call);
     expect(!base::lacked_memory_, "a pop that needs memory");
     return threw;
+  }
+
+  // ---- Pieces
+
+  void write_n() {
+    if constexpr (has_pieces<Queue>) {
+      const std::size_t most = std::min(n_, model_.room());
+      std::size_t offered = 0;
+      std::size_t count = 0;
+      const bool threw = base::throws([&] {
+        count = queue_.try_write_n(n_, [&](T* place, std::size_t room) {
+          offered = room;
+          return build_some(place, room);
+        });
+      });
+      expect((offered == 0) == (most == 0) && offered <= most, "the room of a piece");
+      expect(threw || count == (offered + 1) / 2, "how many were built");
+      for (std::size_t i = 0; i != count; ++i) model_.put(next_++);
+    }
+  }
+  /// Builds half as many messages as there is room for, or none.
+  std::size_t build_some(T* place, std::size_t room) {
+    const std::size_t wanted = (room + 1) / 2;
+    std::size_t count = 0;
+    try {
+      for (; count != wanted; ++count) {
+        std::construct_at(place + count, next_ + static_cast<int>(count));
+      }
+    } catch (...) {
+      std::destroy_n(place, count);
+      throw;
+    }
+    return wanted;
+  }
+  void read_piece() {
+    if constexpr (has_pieces<Queue>) {
+      const std::span<T> piece = queue_.readable();
+      expect(piece.empty() == model_.is_empty() && piece.size() <= model_.size(), "a piece");
+      for (std::size_t i = 0; i != piece.size(); ++i) {
+        expect(value_of(piece[i]) == model_.front(i), "what a piece shows");
+      }
+      const std::size_t count = std::min(n_, piece.size());
+      queue_.release(count);
+      for (std::size_t i = 0; i != count; ++i) model_.expect_front(model_.front());
+    }
   }
 
   // ---- Pops
@@ -204,7 +262,9 @@ private:
     }
   }
 
-  std::size_t depth_ = 0; // handlers that run
+  std::size_t depth_ = 0;       // handlers that run
+  std::size_t allocations_ = 0; // and blocks of memory, after the step before
+  std::size_t blocks_ = 0;
 };
 
 } // namespace fuzz

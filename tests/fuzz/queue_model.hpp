@@ -22,6 +22,8 @@ concept has_seal = requires(Queue& queue) { queue.seal(); };
 template <class Queue>
 concept has_front = requires(Queue& queue) { queue.front(); };
 template <class Queue>
+concept has_pieces = requires(Queue& queue) { queue.readable(); };
+template <class Queue>
 concept has_pop = requires(Queue& queue) { queue.try_pop(); };
 template <class Queue>
 concept has_pop_into =
@@ -44,7 +46,7 @@ public:
   bool is_sealed() const noexcept { return sealed_; }
   std::uint64_t pushed() const noexcept { return pushed_; }
   std::uint64_t popped() const noexcept { return popped_; }
-  int front() const { return inside_.front(); }
+  int front(std::size_t behind = 0) const { return inside_[behind]; }
 
   /// Slots whose messages are handed over, and which consume_all has not given back yet.
   std::size_t held() const noexcept { return held_; }
