@@ -58,7 +58,7 @@ public:
 
 private:
   void step() {
-    constexpr std::size_t steps = base::ways + 9;
+    constexpr std::size_t steps = base::ways + 12;
     constexpr std::size_t for_handlers = facts::consumers == arity::one ? base::ways + 2 : steps;
     const std::size_t what = in_.below(depth_ == 0 ? steps : for_handlers);
     base::draw(reach());
@@ -73,6 +73,9 @@ private:
     case 6: consume_all(); break;
     case 7: look_at_front(); break;
     case 8: read_piece(); break;
+    case 9: claim(); break;
+    case 10: receive(); break;
+    case 11: push_by_force(); break;
     default: break;
     }
     check();
@@ -158,6 +161,51 @@ private:
       const std::size_t count = std::min(n_, piece.size());
       queue_.release(count);
       for (std::size_t i = 0; i != count; ++i) model_.expect_front(model_.front());
+    }
+  }
+
+  // ---- Messages in place, and pushes by force
+
+  void claim() {
+    if constexpr (has_claims<Queue>) {
+      const int value = next_++;
+      queue_status answer{};
+      const bool threw = pop_throws([&] {
+        auto made = queue_.try_claim(value);
+        expect(value_of(**made) == value, "what a claim shows");
+        answer = made->commit();
+      });
+      if (threw) return;
+      expect(answer == model_.push_answer(), "the answer of a commit");
+      if (answer == queue_status::success) model_.put(value);
+    }
+  }
+  void receive() {
+    if constexpr (has_claims<Queue>) {
+      auto taken = queue_.try_receive();
+      expect(taken.error() == model_.pop_answer(), "the answer of a receive");
+      if (taken) model_.expect_front(value_of(**taken));
+    }
+  }
+  void push_by_force() {
+    if constexpr (has_force<Queue>) {
+      const std::size_t fail_at = std::exchange(fail_at_, 0);
+      const int value = next_++;
+      T message{value};
+      const bool has_room = model_.room() != 0;
+      std::size_t calls = 0;
+      queue_status answer{};
+      const bool threw = pop_throws([&] {
+        answer = queue_.force_push(std::move(message), [&](T&& old) {
+          model_.expect_front(value_of(old));
+          if (++calls == fail_at) throw test::boom{};
+        });
+      });
+      expect(calls == (has_room || model_.is_sealed() ? 0U : 1U), "how many were pushed out");
+      const bool is_in = !threw && answer == queue_status::success;
+      expect(is_in || threw || model_.is_sealed(), "the answer of a push by force");
+      expect(is_in || value_of(message) == value, "the argument of a push by force");
+      if (is_in) model_.put(value);
     }
   }
 

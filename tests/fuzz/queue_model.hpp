@@ -12,11 +12,18 @@
 #include <cstddef> // size_t
 #include <cstdint> // uint64_t
 #include <deque>   // deque
+#include <utility> // move
 
 namespace fuzz {
 
 using mailroom::queue_status;
 
+template <class Queue>
+concept has_claims = requires(Queue& queue) { queue.try_claim(1); };
+template <class Queue>
+concept has_force = requires(Queue& queue, typename Queue::value_type&& message) {
+  queue.force_push(std::move(message), [](typename Queue::value_type&&) {});
+};
 template <class Queue>
 concept has_seal = requires(Queue& queue) { queue.seal(); };
 template <class Queue>
