@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+#ifndef MAILROOM_QUEUE_TICKET_RING_HPP
+#define MAILROOM_QUEUE_TICKET_RING_HPP
+
+// The ticket ring: slots that one call at a time has to itself, in the order of their positions.
+//
+// Use it       never: it is the inside of mpmc_ticket_queue, which builds and moves the messages.
+//
+// A call takes the next position, as one takes a ticket; then it has the slot of that position to
+// itself, and tells by the slot's turn when it is done. Position p lives in slot p modulo slots.
+//
+//      tail, head   2p; the tail of a sealed ring is 2p + 1
+//      turn         2p: free for p     2p + 1: has the message of p     then 2 (p + slots)
+//
+//      push         turn == tail?      CAS tail, build,    turn := 2p + 1
+//      pop          turn == head + 1?  CAS head, move out, turn := 2 (p + slots)
+//
+// While there are messages and room neither side reads the other's position. A call that stands
+// still behind its CAS keeps its slot: pops get no further than the push, pushes no further than
+// the pop.
+//
+// Invariants
+//   (I1)  turns, head and tail only grow, modulo 2^64; 2^62 messages take a century
+//   (I2)  head <= tail <= head + capacity, and tail stays once it is odd
+//   (I3)  a position that was read too early is noticed: the CAS fails, or the turn of its slot is
+//         further on
+//   (I4)  a slot that is free for tail (has the message of head) stays so until tail (head) moves
+//   (I5)  seen_head was head once: it can only err towards looking again
+//   (I6)  end() is a number, not what is in the slots; that front(), read first, is not above it
+//         comes from (P)
+//   (I7)  the constructor is alone with the ring
+//
+// Memory order
+//   (F)   filled: the message, built -> who takes it, by the turn of its slot.
+//   (E)   emptied: the slot, without its message -> who builds the next one there, by the turn.
+//   (P)   positions: who has moved head or tail -> who looks why a slot is not ready; so that no
+//         turn is seen without the position that led to it, and no head without its tail.
+//   (D)   Dekker: the CASes of head and tail are seq_cst, and so are the loads that tell empty and
+//         full. A caller who looks for sleepers after its push or pop, by a seq_cst load, cannot
+//         miss one that was told empty or full: that one would have seen the position moved, and
+//         been told busy as long as the slot was not ready.
+//   (S)   sealed: what happened before the seal -> whoever is told closed.
+//
+// Linearisation: the CAS for success; the load of the other side's position for empty and full.
+//
+// Decision: positions count in twos. The turn of a free slot then is the tail itself, a ring of one
+//   slot can tell full from free, and the seal needs no masking: a sealed tail is nobody's turn.
+// Decision: capacity is exact over a ring of a power of two. Where the ring is larger than the
+//   capacity a push also compares with head: with a copy beside tail, renewed when it says full.
+// Decision: a position is taken by CAS when its slot is seen to be ready, not by fetch_add: a ticket
+//   that was taken too early cannot be given back, and its call would have to wait.
+//
+// Sources: Vyukov, Bounded MPMC queue, 1024cores.net (the ring and its turns).
+
+#include <mailroom/detail/config.hpp>
+#include <mailroom/detail/platform.hpp>
+#include <mailroom/detail/capacity.hpp>
+#include <mailroom/detail/storage.hpp>
+#include <mailroom/core/status.hpp>
+
+#include <algorithm> // min
+#include <cstddef>   // size_t
+#include <cstdint>   // int64_t, uint64_t
+
+namespace mailroom::inline v0::detail {
+
+/// `Slots` is the number of slots, or dynamic_capacity.
+template <class T, std::size_t Slots, class Allocator>
+class ticket_ring {
+public:
+  using word = std::uint64_t; // a position, in twos; or a turn
+
+  /// Makes an empty ring that begins at position `first`.
+  ///
+  /// Throws    what the allocator throws
+  ticket_ring(std::size_t capacity, const Allocator& allocator, std::uint64_t first);
+
+  std::size_t capacity() const noexcept { return capacity_; }
+
+  /// Is there room for a message? success says that a slot was free, and takes nothing.
+  ///
+  /// Caller    anyone, as for all that follows
+  /// Progress  lock-free: it looks again only after somebody's success
+  /// Returns   success; full; closed; busy
+  queue_status look_for_room() noexcept;
+
+  /// Takes up to `count` positions at the back whose slots are free, the first at `at`: for each, in
+  /// order, the caller builds a message in its cell and says filled.
+  ///
+  /// Progress  lock-free, as look_for_room
+  /// Cost      one RMW
+  /// Returns   success, and how many in `count`; full; closed; busy
+  queue_status take_back(word& at, std::size_t& count) noexcept;
+
+  /// Takes up to `count` positions at the front whose messages are there, the first at `at`: for
+  /// each the caller moves the message out, ends it and says emptied.
+  ///
+  /// Progress  lock-free, as look_for_room
+  /// Cost      one RMW
+  /// Returns   success, and how many in `count`; empty; closed; busy
+  queue_status take_front(word& at, std::size_t& count) noexcept;
+
+  /// The cell of a position that the caller has taken.
+  detail::cell<T>& cell(word at) noexcept { return slot_of(at).message; }
+
+  /// Gives the position on to whoever pops.
+  ///
+  /// Caller    who has taken it and built its message
+  /// Progress  wait-free
+  void filled(word at) noexcept {
+    slot_of(at).turn.store(at + full, memory_order::release); // (F)
+  }
+
+  /// Gives the slot on to whoever pushes a lap later.
+  ///
+  /// Caller    who has taken the position and ended its message
+  /// Progress  wait-free
+  void emptied(word at) noexcept {
+    slot_of(at).turn.store(at + twice(slots_.size()), memory_order::release); // (E)
+  }
+
+  /// The position after one that was taken.
+  static constexpr word next(word at) noexcept { return at + 2; }
+
+  /// Ends the ring, if it is empty.
+  ///
+  /// Progress  lock-free
+  /// Returns   whether it is sealed now; false when there is a message, built or not
+  bool seal() noexcept;
+
+  /// The first position that was not taken at the back (at the front): exact at rest.
+  ///
+  /// Progress  wait-free
+  std::uint64_t end() const noexcept { return number(tail_.load(memory_order::relaxed)); }   // (I6)
+  std::uint64_t front() const noexcept { return number(head_.load(memory_order::acquire)); } // (P)
+
+private:
+  static constexpr word sealed = 1; // of tail
+  static constexpr word full = 1;   // of a turn
+
+  struct slot {
+    atomic<word> turn;
+    detail::cell<T> message;
+  };
+
+  queue_status why_no_room(word& at) noexcept;
+  queue_status why_no_message(word& at) noexcept;
+  std::size_t room(word at, std::size_t most) const noexcept;
+  std::size_t ready(word at, word turn, std::size_t most) const noexcept;
+
+  std::size_t index(word at) const noexcept {
+    return static_cast<std::size_t>(at >> 1) & (slots_.size() - 1);
+  }
+  slot& slot_of(word at) noexcept { return slots_[index(at)]; }
+  word turn_of(word at) const noexcept {
+    return slots_[index(at)].turn.load(memory_order::acquire); // (F) (E)
+  }
+  static word twice(std::size_t count) noexcept { return word{count} * 2; }
+  /// Read as signed, so that positions wrap where numbers of 64 bits do.
+  static std::uint64_t number(word at) noexcept {
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(at) >> 1);
+  }
+  static bool is_reached(word turn, word wanted) noexcept {
+    return static_cast<std::int64_t>(turn - wanted) >= 0;
+  }
+
+  // Constant after construction, but for the slots.
+  const std::size_t capacity_;
+  storage<slot, Slots, Allocator> slots_;
+
+  // The producers' line, and the consumers'.
+  alignas(cache_line) atomic<word> tail_;
+  atomic<word> seen_head_; // used where there are more slots than messages
+  alignas(cache_line) atomic<word> head_;
+};
+
+// ---- Definitions, in the order of the class
+
+template <class T, std::size_t Slots, class Allocator>
+ticket_ring<T, Slots, Allocator>::ticket_ring(std::size_t capacity, const Allocator& allocator,
+                                              std::uint64_t first)
+    : capacity_{capacity}, slots_{slots_for(capacity), allocator}, tail_{2 * first},
+      seen_head_{2 * first}, head_{2 * first} {
+  word at = 2 * first;
+  for (std::size_t i = 0; i != slots_.size(); ++i, at = next(at)) {
+    slot_of(at).turn.store(at, memory_order::relaxed); // (I7)
+  }
+}
+
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::look_for_room() noexcept {
+  word at = tail_.load(memory_order::relaxed); // (I3)
+  while (ready(at, at, room(at, 1)) == 0) {
+    if (const auto status = why_no_room(at); status != queue_status::success) return status;
+  }
+  return queue_status::success;
+}
+
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::take_back(word& at, std::size_t& count) noexcept {
+  at = tail_.load(memory_order::relaxed); // (I3)
+  for (;;) {
+    if (const std::size_t some = ready(at, at, room(at, count)); some != 0) {
+      if (tail_.compare_exchange(at, at + twice(some), memory_order::seq_cst, // (D) (P)
+                                 memory_order::relaxed)) {                    // (I3)
+        count = some;
+        return queue_status::success;
+      }
+    } else if (const auto status = why_no_room(at); status != queue_status::success) {
+      return status;
+    }
+  }
+}
+
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::take_front(word& at, std::size_t& count) noexcept {
+  at = head_.load(memory_order::relaxed); // (I3)
+  for (;;) {
+    if (const std::size_t some = ready(at, at + full, count); some != 0) {
+      if (head_.compare_exchange(at, at + twice(some), memory_order::seq_cst, // (D) (P)
+                                 memory_order::relaxed)) {                    // (I3)
+        count = some;
+        return queue_status::success;
+      }
+    } else if (const auto status = why_no_message(at); status != queue_status::success) {
+      return status;
+    }
+  }
+}
+
+template <class T, std::size_t Slots, class Allocator>
+bool ticket_ring<T, Slots, Allocator>::seal() noexcept {
+  word at = tail_.load(memory_order::acquire); // (S) (P)
+  while ((at & sealed) == 0) {
+    const word head = head_.load(memory_order::seq_cst); // (D) (P)
+    if (head == at) {
+      if (tail_.compare_exchange(at, at | sealed, memory_order::seq_cst, // (D) (S)
+                                 memory_order::acquire)) {               // (S) (P)
+        return true;
+      }
+    } else if (is_reached(at, head)) {
+      return false;
+    } else {
+      at = tail_.load(memory_order::acquire); // (S) (P)
+    }
+  }
+  return true;
+}
+
+/// Why there was no room at `at`: full, closed or busy; success if there may be some now, at `at`.
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word& at) noexcept {
+  const word before = at;
+  at = tail_.load(memory_order::acquire); // (S) (P)
+  if (at != before) return queue_status::success;
+  if ((at & sealed) != 0) return queue_status::closed;
+  const word head = head_.load(memory_order::seq_cst); // (D) (P)
+  if (at - head == twice(capacity_)) return queue_status::full;
+  if (capacity_ != slots_.size()) seen_head_.store(head, memory_order::relaxed); // (I5)
+  return is_reached(turn_of(at), at) ? queue_status::success : queue_status::busy;
+}
+
+/// Why there was no message at `at`: empty, closed or busy; success if there may be one, at `at`.
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::why_no_message(word& at) noexcept {
+  const word before = at;
+  at = head_.load(memory_order::acquire); // (P)
+  if (at != before) return queue_status::success;
+  const word tail = tail_.load(memory_order::seq_cst); // (D) (S)
+  if (tail == at) return queue_status::empty;
+  if (tail == (at | sealed)) return queue_status::closed;
+  return is_reached(turn_of(at), at + full) ? queue_status::success : queue_status::busy;
+}
+
+/// How many of `most` messages fit, as far as is known. Where every slot may be used the slots know.
+template <class T, std::size_t Slots, class Allocator>
+std::size_t ticket_ring<T, Slots, Allocator>::room(word at, std::size_t most) const noexcept {
+  if (capacity_ == slots_.size()) return most;
+  const word inside = (at - seen_head_.load(memory_order::relaxed)) / 2; // (I5)
+  return inside < capacity_ ? std::min(most, capacity_ - static_cast<std::size_t>(inside)) : 0;
+}
+
+/// How many slots from `at` on, at most `most`, are at their turn: at `turn` the first.
+template <class T, std::size_t Slots, class Allocator>
+std::size_t ticket_ring<T, Slots, Allocator>::ready(word at, word turn,
+                                                    std::size_t most) const noexcept {
+  std::size_t count = 0;
+  for (; count != most && turn_of(at) == turn; ++count) {
+    at = next(at);
+    turn = next(turn);
+  }
+  return count;
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_QUEUE_TICKET_RING_HPP
