@@ -4,8 +4,8 @@
 
 // mailroom: messages between the threads of one program. The whole library in one include.
 //
-//      queue/     never waits            spsc_queue, mpmc_queue, mpsc_queue, intrusive_mpsc_queue,
-//                                        broadcast_queue
+//      queue/     never waits            spsc_queue, mpmc_queue, mpmc_ticket_queue, mpsc_queue,
+//                                        intrusive_mpsc_queue, broadcast_queue
 //      mailbox/   waits and closes       mailbox over any queue
 //      topic/     fans out               topic_filter, dispatcher, subscription, topic
 //      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy
@@ -18,6 +18,7 @@
 #include <mailroom/core/wait.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/intrusive_mpsc_queue.hpp>
 #include <mailroom/queue/broadcast_queue.hpp>

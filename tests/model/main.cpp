@@ -31,6 +31,7 @@ std::vector<scenario::scenario> all_scenarios() {
   std::vector<scenario::scenario> all;
   scenario::add_spsc_queue(all);
   scenario::add_mpmc_queue(all);
+  scenario::add_mpmc_ticket_queue(all);
   scenario::add_mpsc_queue(all);
   scenario::add_intrusive_mpsc_queue(all);
   scenario::add_broadcast_queue(all);

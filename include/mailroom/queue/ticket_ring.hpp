@@ -39,6 +39,9 @@
 //         full. A caller who looks for sleepers after its push or pop, by a seq_cst load, cannot
 //         miss one that was told empty or full: that one would have seen the position moved, and
 //         been told busy as long as the slot was not ready.
+//   (B)   behind: who has moved head -> who finds no message there, so that it sees the tail that
+//         head followed, and is told empty, not busy. Argued: busy says nothing about the order of
+//         calls, so no scenario can tell; and in the checker a seq_cst load is never that old.
 //   (S)   sealed: what happened before the seal -> whoever is told closed.
 //
 // Linearisation: the CAS for success; the load of the other side's position for empty and full.
@@ -230,18 +233,18 @@ queue_status ticket_ring<T, Slots, Allocator>::take_front(word& at, std::size_t&
 
 template <class T, std::size_t Slots, class Allocator>
 bool ticket_ring<T, Slots, Allocator>::seal() noexcept {
-  word at = tail_.load(memory_order::acquire); // (S) (P)
+  word at = tail_.load(memory_order::acquire); // (S)
   while ((at & sealed) == 0) {
-    const word head = head_.load(memory_order::seq_cst); // (D) (P)
+    const word head = head_.load(memory_order::acquire); // (P)
     if (head == at) {
-      if (tail_.compare_exchange(at, at | sealed, memory_order::seq_cst, // (D) (S)
-                                 memory_order::acquire)) {               // (S) (P)
+      if (tail_.compare_exchange(at, at | sealed, memory_order::release, // (S)
+                                 memory_order::acquire)) {               // (S)
         return true;
       }
     } else if (is_reached(at, head)) {
       return false;
     } else {
-      at = tail_.load(memory_order::acquire); // (S) (P)
+      at = tail_.load(memory_order::acquire); // (S)
     }
   }
   return true;
@@ -264,7 +267,7 @@ queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word& at) noexcept {
 template <class T, std::size_t Slots, class Allocator>
 queue_status ticket_ring<T, Slots, Allocator>::why_no_message(word& at) noexcept {
   const word before = at;
-  at = head_.load(memory_order::acquire); // (P)
+  at = head_.load(memory_order::acquire); // (B)
   if (at != before) return queue_status::success;
   const word tail = tail_.load(memory_order::seq_cst); // (D) (S)
   if (tail == at) return queue_status::empty;

@@ -68,8 +68,9 @@ public:
     return answer == queue_status::success;
   }
 
-  /// Two at once. They take effect one after the other, somewhere in the call.
-  void push_two(unsigned value) {
+  /// Two at once. They take effect one after the other, somewhere in the call. `sees_end`: if one
+  /// is left over there was no room for it.
+  void push_two(unsigned value, bool sees_end = true) {
     const auto begin = model::this_moment();
     const std::array<unsigned, 2> both{value, value + 1};
     const auto* const rest = queue.try_push_range(both.data(), both.data() + 2);
@@ -77,7 +78,7 @@ public:
     for (const auto* each = both.data(); each != rest; ++each) {
       last = past.note_push(*each, queue_status::success, begin, last);
     }
-    if (rest != both.data() + 2) past.note_push(*rest, queue_status::full, begin, last);
+    if (sees_end && rest != both.data() + 2) past.note_push(*rest, queue_status::full, begin, last);
   }
 
   /// As many as there are, up to two. `sees_end`: with fewer it has seen that there are no more.
@@ -87,6 +88,15 @@ public:
     std::size_t count = 0;
     (void)queue.try_pop_n(collector{&got, &count}, 2);
     note_popped(got, count, begin, sees_end ? 2 : 1);
+  }
+
+  /// The same into a place where two fit, so that it is known to fail at none.
+  void pop_two_in_place() {
+    const auto begin = model::this_moment();
+    std::array<value_type, 2> both{0, 0};
+    const auto count = queue.try_pop_n(both.data(), 2);
+    std::array<unsigned, 8> got{both[0], both[1]};
+    note_popped(got, count, begin, 1);
   }
 
   /// What is there.

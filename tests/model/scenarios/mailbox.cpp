@@ -5,6 +5,7 @@
 
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
@@ -22,6 +23,7 @@ using mailroom::queue_status;
 using model::require;
 using model::run;
 using mpmc = mailroom::mpmc_queue<unsigned>;
+using ticket = mailroom::mpmc_ticket_queue<unsigned>;
 using mpsc = mailroom::mpsc_queue<unsigned>;
 using spsc = mailroom::spsc_queue<unsigned>;
 template <class Queue, class Wait = mailroom::wait_policy::park>
@@ -45,8 +47,26 @@ void passes_on() {
        }});
 }
 
+/// The same with one message, and with one place: short enough where busy makes the search long.
+template <class Box>
+void passes_one_on() {
+  Box box{1};
+  run({[&] { require(box.push(1U), "an open box takes it"); },
+       [&] { require(box.pop() == 1U, "the message"); }});
+}
+
+template <class Box>
+void passes_room_on() {
+  Box box{1};
+  require(box.push(1U), "there is room");
+  run({[&] { require(box.push(2U), "there will be room"); },
+       [&] { require(box.pop() == 1U, "the first"); }});
+  require(box.pop() == 2U, "the second");
+}
+
+template <class Box>
 void two_consumers() {
-  box_of<mpmc> box{2};
+  Box box{2};
   const auto take = [&] { require(box.pop().has_value(), "one for each"); };
   run({take, take, [&] {
          require(box.push(1U), "there is room");
@@ -54,8 +74,9 @@ void two_consumers() {
        }});
 }
 
+template <class Box>
 void two_producers() {
-  box_of<mpmc> box{1};
+  Box box{1};
   require(box.push(1U), "there is room");
   const auto put = [&] { require(box.push(2U), "there will be room"); };
   run({put, put, [&] {
@@ -65,8 +86,9 @@ void two_producers() {
 }
 
 /// A run of messages wakes as many as it has messages for.
+template <class Box>
 void runs_wake_all() {
-  box_of<mpmc> box{2};
+  Box box{2};
   const auto take = [&] { require(box.pop().has_value(), "one for each"); };
   run({take, take, [&] {
          const std::array<unsigned, 2> both{1, 2};
@@ -86,8 +108,9 @@ struct sink {
   }
 };
 
+template <class Box>
 void runs_make_room_for_all() {
-  box_of<mpmc> box{2};
+  Box box{2};
   require(box.push(1U) && box.push(2U), "there is room");
   const auto put = [&] { require(box.push(3U), "there will be room"); };
   run({put, put, [&] {
@@ -188,8 +211,9 @@ void stays_over() {
 }
 
 /// Several find the end at once.
+template <class Box>
 void two_find_the_end() {
-  box_of<mpmc> box{1};
+  Box box{1};
   box.close();
   const auto see = [&] { require(!box.pop(), "the end"); };
   run({see, see, [&] { require(!box.push(1U), "a push behind the end"); }});
@@ -198,8 +222,9 @@ void two_find_the_end() {
 // ---- Being late, and being stopped
 
 /// A pop that gives up has not taken the wake-up along that another one needs.
+template <class Box>
 void late_pop_hands_on() {
-  box_of<mpmc> box{1};
+  Box box{1};
   bool is_taken = false;
   run({[&] {
          is_taken = box.try_pop_until(soon).has_value();
@@ -308,11 +333,21 @@ void drop_oldest_sees_the_end() {
 
 template <class Box>
 void add_for(std::vector<scenario>& all, const std::string& over) {
-  const auto add = [&](const char* what, model::program body, model::options how = {}) {
-    all.push_back({"mailbox over " + over + ": " + what, std::move(body), how});
+  const auto add = [&](const char* what, model::program body, model::options how = {},
+                       depth when = depth::quick) {
+    all.push_back({"mailbox over " + over + ": " + what, std::move(body), how, when});
   };
-  add("passes on", passes_on<Box>);
-  add("passes on, sleepers wake without a reason", passes_on<Box>, {.spurious = 1});
+  using facts = mailroom::queue_facts<typename Box::queue_type>;
+  constexpr bool is_short = facts::push_progress != mailroom::progress::blocking;
+  constexpr depth when = is_short ? depth::quick : depth::deep;
+  add("passes on", passes_on<Box>, {}, when);
+  add("passes on, sleepers wake without a reason", passes_on<Box>, {.spurious = 1}, when);
+  if (!is_short) {
+    add("passes one on", passes_one_on<Box>);
+    add("passes one on, sleepers wake without a reason", passes_one_on<Box>, {.spurious = 1});
+    add("passes room on", passes_room_on<Box>);
+    add("passes room on, sleepers wake without a reason", passes_room_on<Box>, {.spurious = 1});
+  }
   add("R-32: closes behind a push", closes_behind_a_push<Box>);
   add("R-30: closes during a push", closes_during_a_push<Box>);
   add("R-05: stays over", stays_over<Box>);
@@ -323,7 +358,7 @@ void add_for(std::vector<scenario>& all, const std::string& over) {
   add("close hands on to who asks", close_hands_on<Box>([](Box& box) { return box.is_closed(); }));
   add("a late pop loses nothing", late_pop_loses_nothing<Box>);
   add("R-37: a stop ends a pop", stop_ends_a_pop<Box>);
-  if constexpr (mailroom::queue_facts<typename Box::queue_type>::bounded) {
+  if constexpr (facts::bounded) {
     add("closes before a sleeping push", closes_before_a_sleeping_push<Box>);
     add("a late push keeps its message", late_push_keeps_its_message<Box>);
     add("a stop ends a push", stop_ends_a_push<Box>);
@@ -336,21 +371,33 @@ void add_mailbox(std::vector<scenario>& all) {
   using mailroom::wait_policy::spin;
   using mailroom::wait_policy::yield;
   add_for<box_of<mpmc>>(all, "mpmc_queue");
+  add_for<box_of<ticket>>(all, "mpmc_ticket_queue");
   add_for<box_of<mpsc>>(all, "mpsc_queue");
   add_for<box_of<spsc>>(all, "spsc_queue");
   const auto add = [&](const char* what, model::program body, depth when = depth::quick) {
     all.push_back({std::string{"mailbox: "} + what, std::move(body), {}, when});
   };
+  add("two consumers are both woken, over mpmc_ticket_queue", two_consumers<box_of<ticket>>,
+      depth::deep);
+  add("two producers are both woken, over mpmc_ticket_queue", two_producers<box_of<ticket>>,
+      depth::deep);
+  add("a run wakes two consumers, over mpmc_ticket_queue", runs_wake_all<box_of<ticket>>,
+      depth::deep);
+  add("a run makes room for two producers, over mpmc_ticket_queue",
+      runs_make_room_for_all<box_of<ticket>>, depth::deep);
+  add("two find the end, over mpmc_ticket_queue", two_find_the_end<box_of<ticket>>);
+  add("a late pop hands its wake-up on, over mpmc_ticket_queue", late_pop_hands_on<box_of<ticket>>,
+      depth::deep);
   add("passes on, waiting by yield", passes_on<box_of<mpmc, yield>>);
   add("passes on, waiting by spin, over spsc_queue", passes_on<box_of<spsc, spin>>);
   add("closes during a push, waiting by yield", closes_during_a_push<box_of<spsc, yield>>);
-  add("R-27: two consumers are both woken", two_consumers, depth::deep);
-  add("R-29: two producers are both woken", two_producers, depth::deep);
-  add("a run wakes two consumers", runs_wake_all, depth::deep);
-  add("a run makes room for two producers", runs_make_room_for_all, depth::deep);
-  add("two find the end", two_find_the_end);
+  add("R-27: two consumers are both woken", two_consumers<box_of<mpmc>>, depth::deep);
+  add("R-29: two producers are both woken", two_producers<box_of<mpmc>>, depth::deep);
+  add("a run wakes two consumers", runs_wake_all<box_of<mpmc>>, depth::deep);
+  add("a run makes room for two producers", runs_make_room_for_all<box_of<mpmc>>, depth::deep);
+  add("two find the end", two_find_the_end<box_of<mpmc>>);
   add("the end overlooks nothing, over spsc_queue", end_overlooks_nothing);
-  add("R-38: a late pop hands its wake-up on", late_pop_hands_on, depth::deep);
+  add("R-38: a late pop hands its wake-up on", late_pop_hands_on<box_of<mpmc>>, depth::deep);
   add("a late push hands its wake-up on", late_push_hands_on, depth::deep);
   add("a stopped pop hands its wake-up on", stopped_pop_hands_on, depth::deep);
   add("drop_oldest delivers or counts", drops(overflow::drop_oldest, 0));

@@ -6,6 +6,7 @@
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/broadcast_queue.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 #include <mailroom/topic/dispatcher.hpp>
 
@@ -21,6 +22,7 @@ using mailroom::queue_status;
 using model::require;
 using model::run;
 using mpmc = mailroom::mpmc_queue<unsigned>;
+using ticket = mailroom::mpmc_ticket_queue<unsigned>;
 using spsc = mailroom::spsc_queue<unsigned>;
 template <class Queue>
 using box_of = mailroom::mailbox<unsigned, Queue>;
@@ -60,6 +62,32 @@ model::program beside_mpmc(victim<mpmc> does, std::size_t capacity, unsigned ins
              (void)queue.try_push(10U);
              (void)queue.try_pop();
            }
+         }});
+  };
+}
+
+/// A ring of tickets: others are told busy, or go on; never full or empty where it is not.
+model::program beside_ticket(victim<ticket> does, bool victim_pushes, std::size_t capacity,
+                             unsigned inside) {
+  return [=] {
+    auto& queue = immortal<ticket>(capacity);
+    for (unsigned i = 0; i != inside; ++i)
+      require(queue.try_push(i) == queue_status::success, "there is room");
+    run({[&] { does(queue); },
+         [&] {
+           for (unsigned round = 0; round != 2; ++round) {
+             const auto push = queue.try_push(10U);
+             const auto pop = queue.try_pop().error();
+             if (!victim_pushes) {
+               // The victim takes at most as many as were there at first.
+               require(push != queue_status::full || inside == capacity, "full, with room");
+               require(pop != queue_status::busy, "behind whom?");
+             } else if (push == queue_status::success) {
+               require(pop != queue_status::empty, "empty behind the own push");
+               require(push != queue_status::busy, "behind whom?");
+             }
+           }
+           (void)queue.seal();
          }});
   };
 }
@@ -193,6 +221,17 @@ void add_parked(std::vector<scenario>& all) {
   add("mpmc_queue force_push",
       beside_mpmc([](mpmc& queue) { (void)queue.force_push(1U, [](unsigned&&) {}); }, 1, 1));
   add("mpmc_queue size_approx", beside_mpmc([](mpmc& queue) { (void)queue.size_approx(); }, 2, 1));
+  add("mpmc_ticket_queue try_push", beside_ticket(push, true, 2, 0));
+  add("mpmc_ticket_queue try_push, 1 place", beside_ticket(push, true, 1, 0));
+  add("mpmc_ticket_queue try_push, 3 places of 4", beside_ticket(push, true, 3, 1));
+  add("mpmc_ticket_queue try_push_range", beside_ticket(push_two, true, 3, 0));
+  add("mpmc_ticket_queue try_pop", beside_ticket(pop, false, 2, 1));
+  add("mpmc_ticket_queue try_pop, full", beside_ticket(pop, false, 2, 2));
+  add("mpmc_ticket_queue try_pop, 3 places of 4", beside_ticket(pop, false, 3, 2));
+  add("mpmc_ticket_queue try_pop_n", beside_ticket(pop_two, false, 2, 2));
+  add("mpmc_ticket_queue consume_all", beside_ticket(consume, false, 2, 2));
+  add("mpmc_ticket_queue seal",
+      beside_ticket([](ticket& queue) { (void)queue.seal(); }, true, 2, 0));
   add("lossy broadcast_queue try_push", beside_lossy_push);
   add("broadcast_queue try_pop", beside_reader(false));
   add("broadcast_queue leave", beside_reader(true));
@@ -206,6 +245,8 @@ void add_parked(std::vector<scenario>& all) {
   add("mailbox over mpmc_queue try_pop", beside_mailbox<box_of<mpmc>>(pop, true));
   add("mailbox over mpmc_queue close",
       beside_mailbox<box_of<mpmc>>([](auto& box) { box.close(); }, true));
+  add("mailbox over mpmc_ticket_queue try_push", beside_mailbox<box_of<ticket>>(push, true));
+  add("mailbox over mpmc_ticket_queue try_pop", beside_mailbox<box_of<ticket>>(pop, true));
   add("mailbox over spsc_queue try_push", beside_mailbox<box_of<spsc>>(push, false));
   add("mailbox over spsc_queue try_pop", beside_mailbox<box_of<spsc>>(pop, true));
   const meddler publishes = [](hub_of_numbers& hub, auto&) { (void)hub.publish("a", 7); };

@@ -26,6 +26,7 @@ struct scenario {
 /// In the order of the floors.
 void add_spsc_queue(std::vector<scenario>& all);
 void add_mpmc_queue(std::vector<scenario>& all);
+void add_mpmc_ticket_queue(std::vector<scenario>& all);
 void add_mpsc_queue(std::vector<scenario>& all);
 void add_intrusive_mpsc_queue(std::vector<scenario>& all);
 void add_broadcast_queue(std::vector<scenario>& all);
