@@ -6,6 +6,7 @@
 #include <mailroom/queue/broadcast_queue.hpp>
 #include <mailroom/queue/intrusive_mpsc_queue.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
@@ -135,10 +136,12 @@ TEST_CASE("no_allocation: a queue with its slots inside allocates nothing at all
   count allocations;
   mailroom::spsc_queue<int, 7> spsc;
   mailroom::mpmc_queue<int, 7> mpmc;
+  mailroom::mpmc_ticket_queue<int, 7> tickets;
   int answers = use(spsc);
   answers += use(mpmc);
+  answers += use(tickets);
   CHECK(allocations.end() == 0);
-  CHECK(answers > 600);
+  CHECK(answers > 900);
 }
 
 TEST_CASE("no_allocation: a queue on the heap allocates once, when it is constructed") {
@@ -146,6 +149,14 @@ TEST_CASE("no_allocation: a queue on the heap allocates once, when it is constru
   mailroom::spsc_queue<int> queue{7};
   CHECK(allocations.end() == 1);
   check_use(queue);
+}
+
+TEST_CASE("no_allocation: a ring of tickets allocates once, when it is constructed") {
+  count allocations;
+  mailroom::mpmc_ticket_queue<int> queue{7};
+  CHECK(allocations.end() == 1);
+  check_use(queue);
+  CHECK(queue.seal());
 }
 
 TEST_CASE("no_allocation: a ring of many threads allocates twice, when it is constructed") {

@@ -17,7 +17,7 @@
 #include <memory>      // allocator
 #include <numeric>     // iota
 #include <optional>    // optional, nullopt
-#include <type_traits> // is_same, remove_cvref
+#include <type_traits> // conditional, is_same, remove_cvref
 #include <vector>      // vector
 
 namespace contract {
@@ -42,6 +42,7 @@ struct size_of {
 /// Queues whose capacity is chosen when they are made.
 template <template <class, std::size_t, class> class Queue>
 struct on_heap {
+  static constexpr bool takes_any_message = true;
   static constexpr bool has_allocator = true;
   template <class T, class Allocator = std::allocator<T>>
   using queue = Queue<T, mailroom::dynamic_capacity, Allocator>;
@@ -74,6 +75,7 @@ private:
 /// with; the sizes lie on both sides of those of a block.
 template <template <class, class> class Queue>
 struct unbounded {
+  static constexpr bool takes_any_message = true;
   static constexpr bool has_allocator = true;
   template <class T, class Allocator = std::allocator<T>>
   using queue = Queue<T, Allocator>;
@@ -102,6 +104,7 @@ private:
 /// Queues that have their slots inside.
 template <template <class, std::size_t, class> class Queue>
 struct inside {
+  static constexpr bool takes_any_message = true;
   static constexpr bool has_allocator = false;
   template <class T, std::size_t Capacity>
   using queue = Queue<T, Capacity, std::allocator<T>>;
@@ -126,6 +129,11 @@ private:
     claim(size_of<queue<T, Capacity>>{Capacity});
   }
 };
+
+/// The message that a claim is made with: another one where that one's move may throw, and the kind
+/// of queue refuses it.
+template <class Flavor, class Message, class Other>
+using message_for = std::conditional_t<Flavor::takes_any_message, Message, Other>;
 
 // ---- Small words
 

@@ -16,6 +16,7 @@
 
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
@@ -40,6 +41,7 @@ namespace {
 using namespace linearizability;
 using mailroom::mailbox;
 using mailroom::mpmc_queue;
+using mailroom::mpmc_ticket_queue;
 using mailroom::mpsc_queue;
 using mailroom::spsc_queue;
 
@@ -55,6 +57,8 @@ template <class T>
 using spsc_mailbox = mailbox<T, spsc_queue<T>>;
 template <class T>
 using mpmc_mailbox = mailbox<T, mpmc_queue<T>>;
+template <class T>
+using ticket_mailbox = mailbox<T, mpmc_ticket_queue<T>>;
 template <class T>
 using mpsc_mailbox = mailbox<T, mpsc_queue<T>>;
 
@@ -100,11 +104,16 @@ Queue make(std::size_t capacity, std::uint64_t round) {
 }
 
 /// 64 calls must stand still before an mpmc_queue is busy. A mailbox over spsc_queue may be, at its
-/// end. An mpsc_queue is wherever a push stands in front; but what it calls empty is empty.
+/// end. An mpsc_queue is wherever a push stands in front, and an mpmc_ticket_queue wherever a call
+/// does; but what they call empty is empty, and what is called full is full.
 template <class Queue>
 constexpr bool may_be_busy = false;
 template <class T>
 constexpr bool may_be_busy<spsc_mailbox<T>> = true;
+template <class T>
+constexpr bool may_be_busy<mpmc_ticket_queue<T>> = true;
+template <class T>
+constexpr bool may_be_busy<ticket_mailbox<T>> = true;
 template <class T>
 constexpr bool may_be_busy<mpsc_queue<T>> = true;
 template <class T>
@@ -160,21 +169,30 @@ void each_shape(number messages, bool closes, const Claim& claim) {
 TEST_CASE("linearizability: every history of an spsc_queue is that of a queue") {
   for (const std::size_t capacity : capacities) {
     const shape how{1, 1, capacity, 100'000, false};
-    check_rounds<style::singles, spsc_queue<number>>(how, 10);
-    check_rounds<style::singles, spsc_queue<stalling_number>>(how, 10);
-    check_rounds<style::runs, spsc_queue<number>>(how, 5);
-    check_rounds<style::singles, spsc_queue<large_number>>(how, 10);
-    check_rounds<style::runs, spsc_queue<large_number>>(how, 5);
+    check_rounds<style::singles, spsc_queue<number>>(how, 8);
+    check_rounds<style::singles, spsc_queue<stalling_number>>(how, 8);
+    check_rounds<style::runs, spsc_queue<number>>(how, 4);
+    check_rounds<style::singles, spsc_queue<large_number>>(how, 8);
+    check_rounds<style::runs, spsc_queue<large_number>>(how, 4);
   }
 }
 
 TEST_CASE("linearizability: every history of an mpmc_queue is that of a queue") {
   each_shape(100'000, false, [](const shape& how) {
-    check_rounds<style::singles, mpmc_queue<number>>(how, 10);
-    check_rounds<style::singles, mpmc_queue<stalling_number>>(how, 10);
-    check_rounds<style::runs, mpmc_queue<stalling_number>>(how, 5);
-    check_rounds<style::handles, mpmc_queue<number>>(how, 5);
-    check_rounds<style::handles, mpmc_queue<stalling_number>>(how, 5);
+    check_rounds<style::singles, mpmc_queue<number>>(how, 6);
+    check_rounds<style::singles, mpmc_queue<stalling_number>>(how, 6);
+    check_rounds<style::runs, mpmc_queue<stalling_number>>(how, 2);
+    check_rounds<style::handles, mpmc_queue<number>>(how, 3);
+    check_rounds<style::handles, mpmc_queue<stalling_number>>(how, 3);
+  });
+}
+
+TEST_CASE("linearizability: every history of an mpmc_ticket_queue is that of a queue") {
+  each_shape(100'000, false, [](const shape& how) {
+    check_rounds<style::singles, mpmc_ticket_queue<number>>(how, 3);
+    check_rounds<style::singles, mpmc_ticket_queue<stalling_number>>(how, 3);
+    check_rounds<style::runs, mpmc_ticket_queue<number>>(how, 1);
+    check_rounds<style::runs, mpmc_ticket_queue<stalling_number>>(how, 1);
   });
 }
 
@@ -199,8 +217,16 @@ TEST_CASE(
 TEST_CASE(
     "linearizability: every history of a mailbox over mpmc_queue is that of a queue that closes") {
   each_shape(4000, true, [](const shape& how) {
-    check_rounds<style::singles, mpmc_mailbox<stalling_number>>(how, 8);
-    check_rounds<style::waiting, mpmc_mailbox<number>>(how, 5);
+    check_rounds<style::singles, mpmc_mailbox<stalling_number>>(how, 6);
+    check_rounds<style::waiting, mpmc_mailbox<number>>(how, 4);
+  });
+}
+
+TEST_CASE("linearizability: every history of a mailbox over mpmc_ticket_queue is that of a queue "
+          "that closes") {
+  each_shape(4000, true, [](const shape& how) {
+    check_rounds<style::singles, ticket_mailbox<stalling_number>>(how, 2);
+    check_rounds<style::waiting, ticket_mailbox<number>>(how, 1);
   });
 }
 

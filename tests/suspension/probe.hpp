@@ -71,6 +71,7 @@ std::string stops_of(const finding& found);
 /// All of the library's operations, in the order of the table.
 std::vector<finding> examine_spsc_queue();
 std::vector<finding> examine_mpmc_queue();
+std::vector<finding> examine_mpmc_ticket_queue();
 std::vector<finding> examine_broadcasts();
 std::vector<finding> examine_mpsc_queue();
 std::vector<finding> examine_intrusive_mpsc_queue();
@@ -79,7 +80,7 @@ std::vector<finding> examine_sleepers();
 std::vector<finding> examine_publishing();
 std::vector<finding> examine_subscribing();
 
-/// What the library is not: a queue with a lock, and a ring of tickets.
+/// What the probe must find: a queue with a lock, and the plainest ring of tickets.
 std::vector<finding> examine_blocking_queues();
 
 } // namespace test

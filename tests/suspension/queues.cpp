@@ -3,6 +3,7 @@
 #include "worlds.hpp"
 
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <support/positions.hpp>
@@ -21,6 +22,7 @@ struct large {
 template <class T>
 using spsc = mailroom::spsc_queue<T>;
 using mpmc = mailroom::mpmc_queue<int>;
+using tickets = mailroom::mpmc_ticket_queue<int>;
 
 template <class Box>
 using deed = void (*)(world<Box>&);
@@ -111,10 +113,12 @@ std::string mpmc_fault(world<mpmc>& all) {
   return test_access::each_cell_is_in_one_place(all.box) ? "" : "a cell is lost, or in two places";
 }
 
+std::string tickets_fault(world<tickets>& all) { return all.fault(); }
+
 /// Fills it to the brim and empties it to the ground: exactly its capacity must come out, whatever
 /// the victim is in the middle of. Once it is sealed every call must say so.
-template <class Fill, class Drain>
-part carry(const std::shared_ptr<world<mpmc>>& all, Fill fill, Drain drain) {
+template <class Box, class Fill, class Drain>
+part carry(const std::shared_ptr<world<Box>>& all, Fill fill, Drain drain) {
   return {[=] {
     (void)fill(*all);
     const std::size_t out = drain(*all);
@@ -123,18 +127,21 @@ part carry(const std::shared_ptr<world<mpmc>>& all, Fill fill, Drain drain) {
 }
 
 /// Carries one message, and takes one away where there is no room.
-bool hand_over(world<mpmc>& all) {
+template <class Box>
+bool hand_over(world<Box>& all) {
   queue_status status = all.push();
   if (status == queue_status::full) (void)all.pop();
   return status == queue_status::success || status == queue_status::closed;
 }
 
-bool empty_and_seal(world<mpmc>& all) {
+template <class Box>
+bool empty_and_seal(world<Box>& all) {
   (void)all.drain();
   return all.box.seal() && all.push() == queue_status::closed;
 }
 
-std::vector<company> anybody(const std::shared_ptr<world<mpmc>>& all, const state&) {
+template <class Box>
+std::vector<company> anybody(const std::shared_ptr<world<Box>>& all, const state&) {
   const auto fill = [](auto& of) { return of.fill(); };
   const auto drain = [](auto& of) { return of.drain(); };
   const auto in_runs = [](auto& of) {
@@ -187,6 +194,21 @@ void examine_spsc_queue_of(const std::string& name, std::vector<finding>& all) {
   add("size_approx", [](auto& of) { (void)of.box.size_approx(); }, both_sides<T>);
 }
 
+template <class Box>
+void examine_queue_of_many(const std::string& name, const char* promised, const char* looking,
+                           std::string (*fault)(world<Box>&), std::vector<finding>& all) {
+  const auto add = [&](const char* operation, const char* as, deed<Box> victim) {
+    all.push_back(examine_in_all_states<Box>(name + operation, as, victim, anybody<Box>, fault));
+  };
+  add("try_push", promised, [](auto& of) { (void)of.push(); });
+  add("try_push_range", promised, [](auto& of) { (void)of.push_range(3); });
+  add("try_pop", promised, [](auto& of) { (void)of.pop(); });
+  add("try_pop_n", promised, [](auto& of) { (void)of.pop_n(2); });
+  add("consume_all", promised, [](auto& of) { (void)of.consume_all(); });
+  add("seal", "lock-free", [](auto& of) { (void)of.box.seal(); });
+  add("size_approx", looking, [](auto& of) { (void)of.box.size_approx(); });
+}
+
 } // namespace
 
 std::vector<finding> examine_spsc_queue() {
@@ -198,15 +220,11 @@ std::vector<finding> examine_spsc_queue() {
 
 std::vector<finding> examine_mpmc_queue() {
   std::vector<finding> all;
+  examine_queue_of_many<mpmc>("mpmc_queue ", "lock-free", "lock-free", mpmc_fault, all);
   const auto add = [&](const char* name, deed<mpmc> victim) {
     all.push_back(examine_in_all_states<mpmc>("mpmc_queue " + std::string{name}, "lock-free",
-                                              victim, anybody, mpmc_fault));
+                                              victim, anybody<mpmc>, mpmc_fault));
   };
-  add("try_push", [](auto& of) { (void)of.push(); });
-  add("try_push_range", [](auto& of) { (void)of.push_range(3); });
-  add("try_pop", [](auto& of) { (void)of.pop(); });
-  add("try_pop_n", [](auto& of) { (void)of.pop_n(2); });
-  add("consume_all", [](auto& of) { (void)of.consume_all(); });
   add("producer, consumer", use_handles);
   add("try_claim, commit", [](auto& of) {
     const int message = of.book.fresh();
@@ -216,8 +234,12 @@ std::vector<finding> examine_mpmc_queue() {
     if (auto taken = of.box.try_receive()) of.book.out(**taken);
   });
   add("force_push", push_by_force);
-  add("seal", [](auto& of) { (void)of.box.seal(); });
-  add("size_approx", [](auto& of) { (void)of.box.size_approx(); });
+  return all;
+}
+
+std::vector<finding> examine_mpmc_ticket_queue() {
+  std::vector<finding> all;
+  examine_queue_of_many<tickets>("mpmc_ticket_queue ", "blocking", "wait-free", tickets_fault, all);
   return all;
 }
 

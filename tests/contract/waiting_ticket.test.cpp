@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The contract of waiting.contract.hpp, run on mailboxes over mpmc_ticket_queue, with every way to
+// wait.
+
+#include <mailroom/core/wait.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
+
+#include <contract/waiting.contract.hpp>
+
+namespace contract {
+
+template <class T, std::size_t Capacity, class Allocator>
+using ticket = mailroom::mpmc_ticket_queue<T, Capacity, Allocator>;
+
+using mailroom::wait_policy::park;
+using mailroom::wait_policy::spin;
+using mailroom::wait_policy::yield;
+
+struct ticket_park : waiting_on_heap<ticket, park> {};
+struct ticket_yield : waiting_on_heap<ticket, yield> {};
+struct ticket_spin : waiting_on_heap<ticket, spin> {};
+struct ticket_inside : waiting_inside<ticket, park> {};
+
+} // namespace contract
+
+MAILROOM_WAITING_CONTRACT(ticket_park, ticket_yield, ticket_spin, ticket_inside);
