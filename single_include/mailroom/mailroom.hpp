@@ -3051,6 +3051,688 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::consume_all(F&& handle
 
 #endif // MAILROOM_QUEUE_MPMC_QUEUE_HPP
 
+// ---- <mailroom/queue/ticket_ring.hpp>
+
+#ifndef MAILROOM_QUEUE_TICKET_RING_HPP
+#define MAILROOM_QUEUE_TICKET_RING_HPP
+
+// The ticket ring: slots that one call at a time has to itself, in the order of their positions.
+//
+// Use it       never: it is the inside of mpmc_ticket_queue, which builds and moves the messages.
+//
+// A call takes the next position, as one takes a ticket; then it has the slot of that position to
+// itself, and tells by the slot's turn when it is done. Position p lives in slot p modulo slots.
+//
+//      tail, head   2p; the tail of a sealed ring is 2p + 1
+//      turn         2p: free for p     2p + 1: has the message of p     then 2 (p + slots)
+//
+//      push         turn == tail?      CAS tail, build,    turn := 2p + 1
+//      pop          turn == head + 1?  CAS head, move out, turn := 2 (p + slots)
+//
+// While there are messages and room neither side reads the other's position. A call that stands
+// still behind its CAS keeps its slot: pops get no further than the push, pushes no further than
+// the pop.
+//
+// Invariants
+//   (I1)  turns, head and tail only grow, modulo 2^64; 2^62 messages take a century
+//   (I2)  head <= tail <= head + capacity, and tail stays once it is odd
+//   (I3)  a position that was read too early is noticed: the CAS fails, or the turn of its slot is
+//         further on
+//   (I4)  a slot that is free for tail (has the message of head) stays so until tail (head) moves
+//   (I5)  seen_head was head once: it can only err towards looking again
+//   (I6)  end() is a number, not what is in the slots; that front(), read first, is not above it
+//         comes from (P)
+//   (I7)  the constructor is alone with the ring
+//
+// Memory order
+//   (F)   filled: the message, built -> who takes it, by the turn of its slot.
+//   (E)   emptied: the slot, without its message -> who builds the next one there, by the turn.
+//   (P)   positions: who has moved head or tail -> who looks why a slot is not ready; so that no
+//         turn is seen without the position that led to it, and no head without its tail.
+//   (D)   Dekker: the CASes of head and tail are seq_cst, and so are the loads that tell empty and
+//         full. A caller who looks for sleepers after its push or pop, by a seq_cst load, cannot
+//         miss one that was told empty or full: that one would have seen the position moved, and
+//         been told busy as long as the slot was not ready.
+//   (B)   behind: who has moved head -> who finds no message there, so that it sees the tail that
+//         head followed, and is told empty, not busy. Argued: busy says nothing about the order of
+//         calls, so no scenario can tell; and in the checker a seq_cst load is never that old.
+//   (S)   sealed: what happened before the seal -> whoever is told closed.
+//
+// Linearisation: the CAS for success; the load of the other side's position for empty and full.
+//
+// Decision: positions count in twos. The turn of a free slot then is the tail itself, a ring of one
+//   slot can tell full from free, and the seal needs no masking: a sealed tail is nobody's turn.
+// Decision: capacity is exact over a ring of a power of two. Where the ring is larger than the
+//   capacity a push also compares with head: with a copy beside tail, renewed when it says full.
+// Decision: a position is taken by CAS when its slot is seen to be ready, not by fetch_add: one
+//   that was taken too early cannot be given back, and its call would have to wait.
+//
+// Sources: Vyukov, Bounded MPMC queue, 1024cores.net (the ring and its turns).
+
+#include <algorithm> // min
+#include <cstddef>   // size_t
+#include <cstdint>   // int64_t, uint64_t
+
+namespace mailroom::inline v0::detail {
+
+/// `Slots` is the number of slots, or dynamic_capacity.
+template <class T, std::size_t Slots, class Allocator>
+class ticket_ring {
+public:
+  using word = std::uint64_t; // a position, in twos; or a turn
+
+  /// Makes an empty ring that begins at position `first`.
+  ///
+  /// Throws    what the allocator throws
+  ticket_ring(std::size_t capacity, const Allocator& allocator, std::uint64_t first);
+
+  std::size_t capacity() const noexcept { return capacity_; }
+
+  /// Is there room for a message? success says that a slot was free, and takes nothing.
+  ///
+  /// Caller    anyone, as for all that follows
+  /// Progress  lock-free: it looks again only after somebody's success
+  /// Returns   success; full; closed; busy
+  queue_status look_for_room() noexcept;
+
+  /// Takes up to `count` positions at the back whose slots are free, the first at `at`: for each
+  /// the caller builds a message in its cell and says filled.
+  ///
+  /// Progress  lock-free, as look_for_room
+  /// Cost      one RMW
+  /// Returns   success, and how many in `count`; full; closed; busy
+  queue_status take_back(word& at, std::size_t& count) noexcept;
+
+  /// Takes up to `count` positions at the front whose messages are there, the first at `at`: for
+  /// each the caller moves the message out, ends it and says emptied.
+  ///
+  /// Progress  lock-free, as look_for_room
+  /// Cost      one RMW
+  /// Returns   success, and how many in `count`; empty; closed; busy
+  queue_status take_front(word& at, std::size_t& count) noexcept;
+
+  /// The cell of a position that the caller has taken.
+  detail::cell<T>& cell(word at) noexcept { return slot_of(at).message; }
+
+  /// Gives the position on to whoever pops.
+  ///
+  /// Caller    who has taken it and built its message
+  /// Progress  wait-free
+  void filled(word at) noexcept {
+    slot_of(at).turn.store(at + full, memory_order::release); // (F)
+  }
+
+  /// Gives the slot on to whoever pushes a lap later.
+  ///
+  /// Caller    who has taken the position and ended its message
+  /// Progress  wait-free
+  void emptied(word at) noexcept {
+    slot_of(at).turn.store(at + twice(slots_.size()), memory_order::release); // (E)
+  }
+
+  /// The position after one that was taken.
+  static constexpr word next(word at) noexcept { return at + 2; }
+
+  /// Ends the ring, if it is empty.
+  ///
+  /// Progress  lock-free
+  /// Returns   whether it is sealed now; false when there is a message, built or not
+  bool seal() noexcept;
+
+  /// The first position that was not taken at the back (at the front): exact at rest.
+  ///
+  /// Progress  wait-free
+  std::uint64_t end() const noexcept { return number(tail_.load(memory_order::relaxed)); }   // (I6)
+  std::uint64_t front() const noexcept { return number(head_.load(memory_order::acquire)); } // (P)
+
+private:
+  static constexpr word sealed = 1; // of tail
+  static constexpr word full = 1;   // of a turn
+
+  struct slot {
+    atomic<word> turn;
+    detail::cell<T> message;
+  };
+
+  queue_status why_no_room(word& at) noexcept;
+  queue_status why_no_message(word& at) noexcept;
+  std::size_t room(word at, std::size_t most) const noexcept;
+  std::size_t ready(word at, word turn, std::size_t most) const noexcept;
+
+  std::size_t index(word at) const noexcept {
+    return static_cast<std::size_t>(at >> 1) & (slots_.size() - 1);
+  }
+  slot& slot_of(word at) noexcept { return slots_[index(at)]; }
+  word turn_of(word at) const noexcept {
+    return slots_[index(at)].turn.load(memory_order::acquire); // (F) (E)
+  }
+  static word twice(std::size_t count) noexcept { return word{count} * 2; }
+  /// Read as signed, so that positions wrap where numbers of 64 bits do.
+  static std::uint64_t number(word at) noexcept {
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(at) >> 1);
+  }
+  static bool is_reached(word turn, word wanted) noexcept {
+    return static_cast<std::int64_t>(turn - wanted) >= 0;
+  }
+
+  // Constant after construction, but for the slots.
+  const std::size_t capacity_;
+  storage<slot, Slots, Allocator> slots_;
+
+  // The producers' line, and the consumers'.
+  alignas(cache_line) atomic<word> tail_;
+  atomic<word> seen_head_; // used where there are more slots than messages
+  alignas(cache_line) atomic<word> head_;
+};
+
+// ---- Definitions, in the order of the class
+
+template <class T, std::size_t Slots, class Allocator>
+ticket_ring<T, Slots, Allocator>::ticket_ring(std::size_t capacity, const Allocator& allocator,
+                                              std::uint64_t first)
+    : capacity_{capacity}, slots_{slots_for(capacity), allocator}, tail_{2 * first},
+      seen_head_{2 * first}, head_{2 * first} {
+  word at = 2 * first;
+  for (std::size_t i = 0; i != slots_.size(); ++i, at = next(at)) {
+    slot_of(at).turn.store(at, memory_order::relaxed); // (I7)
+  }
+}
+
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::look_for_room() noexcept {
+  word at = tail_.load(memory_order::relaxed); // (I3)
+  while (ready(at, at, room(at, 1)) == 0) {
+    if (const auto status = why_no_room(at); status != queue_status::success) return status;
+  }
+  return queue_status::success;
+}
+
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::take_back(word& at, std::size_t& count) noexcept {
+  at = tail_.load(memory_order::relaxed); // (I3)
+  for (;;) {
+    if (const std::size_t some = ready(at, at, room(at, count)); some != 0) {
+      if (tail_.compare_exchange(at, at + twice(some), memory_order::seq_cst, // (D) (P)
+                                 memory_order::relaxed)) {                    // (I3)
+        count = some;
+        return queue_status::success;
+      }
+    } else if (const auto status = why_no_room(at); status != queue_status::success) {
+      return status;
+    }
+  }
+}
+
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::take_front(word& at, std::size_t& count) noexcept {
+  at = head_.load(memory_order::relaxed); // (I3)
+  for (;;) {
+    if (const std::size_t some = ready(at, at + full, count); some != 0) {
+      if (head_.compare_exchange(at, at + twice(some), memory_order::seq_cst, // (D) (P)
+                                 memory_order::relaxed)) {                    // (I3)
+        count = some;
+        return queue_status::success;
+      }
+    } else if (const auto status = why_no_message(at); status != queue_status::success) {
+      return status;
+    }
+  }
+}
+
+template <class T, std::size_t Slots, class Allocator>
+bool ticket_ring<T, Slots, Allocator>::seal() noexcept {
+  word at = tail_.load(memory_order::acquire); // (S)
+  while ((at & sealed) == 0) {
+    const word head = head_.load(memory_order::acquire); // (P)
+    if (head == at) {
+      if (tail_.compare_exchange(at, at | sealed, memory_order::release, // (S)
+                                 memory_order::acquire)) {               // (S)
+        return true;
+      }
+    } else if (is_reached(at, head)) {
+      return false;
+    } else {
+      at = tail_.load(memory_order::acquire); // (S)
+    }
+  }
+  return true;
+}
+
+/// Why there was no room at `at`: full, closed or busy; success if there may be some now, at `at`.
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word& at) noexcept {
+  const word before = at;
+  at = tail_.load(memory_order::acquire); // (S) (P)
+  if (at != before) return queue_status::success;
+  if ((at & sealed) != 0) return queue_status::closed;
+  const word head = head_.load(memory_order::seq_cst); // (D) (P)
+  if (at - head == twice(capacity_)) return queue_status::full;
+  if (capacity_ != slots_.size()) seen_head_.store(head, memory_order::relaxed); // (I5)
+  return is_reached(turn_of(at), at) ? queue_status::success : queue_status::busy;
+}
+
+/// Why there was no message at `at`: empty, closed or busy; success if there may be one, at `at`.
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::why_no_message(word& at) noexcept {
+  const word before = at;
+  at = head_.load(memory_order::acquire); // (B)
+  if (at != before) return queue_status::success;
+  const word tail = tail_.load(memory_order::seq_cst); // (D) (S)
+  if (tail == at) return queue_status::empty;
+  if (tail == (at | sealed)) return queue_status::closed;
+  return is_reached(turn_of(at), at + full) ? queue_status::success : queue_status::busy;
+}
+
+/// How many of `most` messages fit, as far as is known. Where each slot may be used the slots know.
+template <class T, std::size_t Slots, class Allocator>
+std::size_t ticket_ring<T, Slots, Allocator>::room(word at, std::size_t most) const noexcept {
+  if (capacity_ == slots_.size()) return most;
+  const word inside = (at - seen_head_.load(memory_order::relaxed)) / 2; // (I5)
+  return inside < capacity_ ? std::min(most, capacity_ - static_cast<std::size_t>(inside)) : 0;
+}
+
+/// How many slots from `at` on, at most `most`, are at their turn: at `turn` the first.
+template <class T, std::size_t Slots, class Allocator>
+std::size_t ticket_ring<T, Slots, Allocator>::ready(word at, word turn,
+                                                    std::size_t most) const noexcept {
+  std::size_t count = 0;
+  for (; count != most && turn_of(at) == turn; ++count) {
+    at = next(at);
+    turn = next(turn);
+  }
+  return count;
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_QUEUE_TICKET_RING_HPP
+
+// ---- <mailroom/queue/mpmc_ticket_queue.hpp>
+
+#ifndef MAILROOM_QUEUE_MPMC_TICKET_QUEUE_HPP
+#define MAILROOM_QUEUE_MPMC_TICKET_QUEUE_HPP
+
+// A bounded queue from many producer threads to many consumer threads, fast but not lock-free.
+//
+// Use it       when either side has more than one thread, and a thread that is stopped in the
+//              middle of a call may hold up the others for as long: they are told busy meanwhile.
+// Instead use  mpmc_queue when nobody may be held up, or a move may throw;
+//              spsc_queue when each side has exactly one thread;
+//              mailbox when somebody should sleep until there is a message or room.
+//
+// Messages live in the slots of a ring; ticket_ring.hpp has the proof and the memory orders.
+// A call takes the next position by a CAS; then its slot is its own until it gives it on.
+//
+//      try_push    free slot? --CAS tail--> build the message     --store--> whoever pops
+//      try_pop     full slot? --CAS head--> move the message out  --store--> whoever pushes
+//
+// A call that stands still between its CAS and its store stops the others, though none of them
+// waits: behind a push the messages are hidden, behind a pop its place is missing a lap later, and
+// the answer is busy. Full and empty never stand for busy: they are exact, and count what is in the
+// middle of being put in as inside, what is in the middle of being taken out as gone.
+//
+// Invariants
+//   (I1)  between the CAS and the store of a call runs nothing but the constructor, the move and
+//         the destructor of messages, and none of these throws
+//
+// Decision: so that (I1) holds, what may throw or take long is done before the CAS, or after the
+//   store: a message whose constructor may throw is built beside the queue and moved in, and
+//   handlers and iterators get messages that were moved out.
+// Decision: a run takes several positions by one CAS where nothing of the caller's runs in between:
+//   from and to contiguous ranges, if building and assigning cannot throw. Else one by one.
+
+#include <algorithm>   // min
+#include <concepts>    // constructible_from, copy_constructible
+#include <cstddef>     // size_t
+#include <cstdint>     // int64_t, uint64_t
+#include <iterator>    // input_iterator, sentinel_for, output_iterator, contiguous_iterator, ...
+#include <memory>      // allocator, to_address
+#include <span>        // span
+#include <type_traits> // is_nothrow_assignable, is_nothrow_constructible, ...
+#include <utility>     // forward, move
+
+namespace mailroom::inline v0 {
+
+template <message T, std::size_t Capacity = dynamic_capacity, class Allocator = std::allocator<T>>
+class mpmc_ticket_queue {
+  static_assert(Capacity != 0, "mailroom: a queue needs a capacity of at least 1");
+  static_assert(nothrow_message<T>,
+                "mailroom: mpmc_ticket_queue needs a message whose move cannot throw; mpmc_queue "
+                "takes others too");
+
+public:
+  using value_type = T;
+  using size_type = std::size_t;
+  using allocator_type = Allocator;
+
+  /// Makes an empty queue whose slots are inside the object. Throws nothing.
+  mpmc_ticket_queue()
+    requires(Capacity != dynamic_capacity)
+      : mpmc_ticket_queue{Capacity, Allocator{}, 0} {}
+
+  /// Makes an empty queue for exactly `capacity` messages; allocates once, and never again.
+  ///
+  /// Cost      bit_ceil(capacity) slots: a word and a message each
+  /// Throws    std::invalid_argument for 0, std::length_error for too many, and what the
+  ///           allocator throws
+  explicit mpmc_ticket_queue(std::size_t capacity, const Allocator& allocator = {})
+    requires(Capacity == dynamic_capacity)
+      : mpmc_ticket_queue{detail::checked_capacity(capacity), allocator, 0} {}
+
+  /// Destroys the messages still inside, first in first.
+  ///
+  /// Caller    anyone, once no other thread uses the queue
+  ~mpmc_ticket_queue();
+
+  mpmc_ticket_queue(const mpmc_ticket_queue&) = delete;
+  mpmc_ticket_queue& operator=(const mpmc_ticket_queue&) = delete;
+
+  // ---- Producers
+
+  /// Puts a message at the back.
+  ///
+  /// Caller    anyone
+  /// Progress  blocking: where a pop stands still with the place that is needed it answers busy, at
+  ///           once. No call waits: what it does again is because of others' success
+  /// Cost      O(1): one RMW and one store; more when others are faster
+  /// Throws    what T's constructor throws; the queue is then as before
+  /// Orders    all before a successful call happens before the return of the pop that takes it
+  /// Returns   success; full, exactly; closed after seal(); busy, see Progress. The argument keeps
+  ///           its message unless success
+  queue_status try_push(const T& value)
+    requires std::copy_constructible<T>
+  {
+    return try_emplace(value);
+  }
+  queue_status try_push(T&& value) noexcept { return put(std::move(value)); }
+
+  /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
+  /// that may throw and the queue fills up during the call the arguments may have been used.
+  template <class... Args>
+    requires std::constructible_from<T, Args...>
+  queue_status try_emplace(Args&&... args) noexcept(std::is_nothrow_constructible_v<T, Args...>);
+
+  /// Puts messages of [first, last) at the back, in order, until one does not fit or the answer is
+  /// busy. Other producers' messages may come between them. An element may be read twice.
+  ///
+  /// Caller    anyone
+  /// Progress  blocking: as try_push
+  /// Cost      O(messages taken): one store each, and one RMW each; where the range is contiguous
+  ///           and nothing can throw, one RMW for all that there is room for
+  /// Throws    what the iterator or T's constructor throws; the messages before are in the queue
+  /// Returns   the first element that was not taken
+  template <std::input_iterator I, std::sentinel_for<I> S>
+    requires range_element<std::iter_reference_t<I>, T>
+  I try_push_range(I first, S last);
+
+  /// Moves messages from the beginning of the run. Otherwise as try_push_range.
+  ///
+  /// Returns   the rest, untouched
+  std::span<T> try_move_range(std::span<T> messages) noexcept;
+
+  // ---- Consumers
+
+  /// Takes the message at the front.
+  ///
+  /// Caller    anyone
+  /// Progress  blocking: where a push stands still with the message at the front it answers busy,
+  ///           at once. No call waits: what it does again is because of others' success
+  /// Cost      O(1): one RMW and one store; more when others are faster
+  /// Throws    nothing
+  /// Orders    see try_push
+  /// Returns   the message; empty, exactly; closed after seal(); busy, see Progress
+  expected<T, queue_status> try_pop() noexcept;
+
+  /// The same by assignment: `into` is untouched unless the answer is success.
+  queue_status try_pop(T& into) noexcept
+    requires std::is_nothrow_move_assignable_v<T>;
+
+  /// Takes up to `max` messages, until there is none or the answer is busy.
+  ///
+  /// Caller    anyone
+  /// Progress  blocking: as try_pop
+  /// Cost      O(messages taken): one store each, and one RMW each; where `out` is contiguous and
+  ///           the assignment cannot throw, one RMW for all that are there
+  /// Throws    what the assignment to `*out` throws; that message is consumed, the others stay
+  /// Returns   how many were taken
+  template <std::output_iterator<T> O>
+  size_type try_pop_n(O out, size_type max);
+
+  /// Hands messages to `handler`, each moved out of its slot before, as T&&, until there is none or
+  /// the answer is busy, and at most capacity(). The handler may use the queue and holds up nobody.
+  ///
+  /// Caller    anyone
+  /// Progress  blocking: as try_pop
+  /// Throws    what `handler` throws; the message that it was given is consumed, the others stay
+  /// Returns   how many were handed over
+  template <message_handler<T> F>
+  size_type consume_all(F&& handler);
+
+  // ---- Anybody
+
+  /// Ends the queue, if it is empty: from then on every push and pop answers closed.
+  ///
+  /// Caller    anyone
+  /// Progress  lock-free
+  /// Returns   whether the queue is sealed now; false when there is a message, or a push in the
+  ///           middle
+  bool seal() noexcept { return ring_.seal(); }
+
+  /// How many messages there are about now, in [0, capacity()]: a hint, never a reason.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  size_type size_approx() const noexcept;
+
+  /// How many messages fit: exactly what was asked for.
+  size_type capacity() const noexcept { return ring_.capacity(); }
+
+  /// How many messages were ever put in, and how many were ever taken out; those that are just
+  /// being put in or taken out count already. While threads run each only grows, and popped() read
+  /// first is never above pushed().
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  std::uint64_t pushed() const noexcept { return ring_.end(); }
+  std::uint64_t popped() const noexcept { return ring_.front(); }
+
+private:
+  static constexpr std::size_t static_slots =
+      Capacity == dynamic_capacity ? dynamic_capacity : detail::slots_for(Capacity);
+  using ring = detail::ticket_ring<T, static_slots, Allocator>;
+  using position = typename ring::word;
+
+  friend struct detail::test_access;
+  mpmc_ticket_queue(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
+      : ring_{capacity, allocator, first} {}
+
+  template <class... Args>
+  queue_status put(Args&&... args) noexcept;
+  template <class Build>
+  size_type put_run(size_type wanted, Build build) noexcept;
+  template <class Take>
+  size_type take_run(size_type wanted, Take take) noexcept;
+  void end_message(position at) noexcept;
+
+  ring ring_;
+};
+
+template <class T, std::size_t Capacity, class Allocator>
+struct queue_facts<mpmc_ticket_queue<T, Capacity, Allocator>> {
+  static constexpr arity producers = arity::many;
+  static constexpr arity consumers = arity::many;
+  static constexpr ordering order = ordering::fifo;
+  static constexpr progress push_progress = progress::blocking;
+  static constexpr progress pop_progress = progress::blocking;
+  static constexpr bool bounded = true;
+  static constexpr bool sequentially_consistent = true; // by the position that a call takes
+};
+
+// ---- Definitions, in the order of the class
+
+template <message T, std::size_t Capacity, class Allocator>
+mpmc_ticket_queue<T, Capacity, Allocator>::~mpmc_ticket_queue() {
+  take_run(capacity(), [](T&&, size_type) noexcept {});
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <class... Args>
+  requires std::constructible_from<T, Args...>
+queue_status mpmc_ticket_queue<T, Capacity, Allocator>::try_emplace(Args&&... args) noexcept(
+    std::is_nothrow_constructible_v<T, Args...>) {
+  if constexpr (std::is_nothrow_constructible_v<T, Args...>) {
+    return put(std::forward<Args>(args)...);
+  } else {
+    const auto status = ring_.look_for_room();
+    return status == queue_status::success ? put(T(std::forward<Args>(args)...)) : status;
+  }
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <std::input_iterator I, std::sentinel_for<I> S>
+  requires range_element<std::iter_reference_t<I>, T>
+I mpmc_ticket_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
+  if constexpr (std::contiguous_iterator<I> && std::sized_sentinel_for<S, I> &&
+                std::is_nothrow_constructible_v<T, std::iter_reference_t<I>>) {
+    auto* const run = std::to_address(first);
+    const auto build = [run](detail::cell<T>& cell, size_type i) noexcept {
+      cell.construct(run[i]);
+    };
+    const size_type count = put_run(static_cast<size_type>(last - first), build);
+    return first + static_cast<std::iter_difference_t<I>>(count);
+  } else {
+    while (first != last && try_emplace(*first) == queue_status::success) ++first;
+    return first;
+  }
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+std::span<T>
+mpmc_ticket_queue<T, Capacity, Allocator>::try_move_range(std::span<T> messages) noexcept {
+  const auto build = [messages](detail::cell<T>& cell, size_type i) noexcept {
+    cell.construct(std::move(messages[i]));
+  };
+  return messages.subspan(put_run(messages.size(), build));
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+expected<T, queue_status> mpmc_ticket_queue<T, Capacity, Allocator>::try_pop() noexcept {
+  position at;
+  size_type count = 1;
+  const auto status = ring_.take_front(at, count);
+  if (status != queue_status::success) return unexpected{status};
+  return {detail::take, ring_.cell(at).value(), [this, at] { end_message(at); }};
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+queue_status mpmc_ticket_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept
+  requires std::is_nothrow_move_assignable_v<T>
+{
+  position at;
+  size_type count = 1;
+  const auto status = ring_.take_front(at, count);
+  if (status != queue_status::success) return status;
+  into = std::move(ring_.cell(at).value());
+  end_message(at);
+  return queue_status::success;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <std::output_iterator<T> O>
+std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) {
+  if constexpr (std::contiguous_iterator<O> &&
+                std::is_nothrow_assignable_v<std::iter_reference_t<O>, T>) {
+    auto* const run = std::to_address(out);
+    return take_run(max, [run](T&& one, size_type i) noexcept { run[i] = std::move(one); });
+  } else {
+    size_type count = 0;
+    for (; count != max; ++count, (void)++out) {
+      auto one = try_pop();
+      if (!one) break;
+      *out = *std::move(one);
+    }
+    return count;
+  }
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+template <message_handler<T> F>
+std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
+  size_type count = 0;
+  for (; count != capacity(); ++count) {
+    auto one = try_pop();
+    if (!one) break;
+    handler(*std::move(one));
+  }
+  return count;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::size_approx() const noexcept {
+  const std::uint64_t out = popped();
+  const auto size = static_cast<std::int64_t>(pushed() - out);
+  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
+}
+
+/// Puts a message in that is built in its slot. (I1)
+template <message T, std::size_t Capacity, class Allocator>
+template <class... Args>
+queue_status mpmc_ticket_queue<T, Capacity, Allocator>::put(Args&&... args) noexcept {
+  position at;
+  size_type count = 1;
+  const auto status = ring_.take_back(at, count);
+  if (status != queue_status::success) return status;
+  ring_.cell(at).construct(std::forward<Args>(args)...);
+  ring_.filled(at);
+  return queue_status::success;
+}
+
+/// Lets `build(cell, i)` build messages, as many at a time as there is room for. (I1)
+template <message T, std::size_t Capacity, class Allocator>
+template <class Build>
+std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::put_run(size_type wanted,
+                                                               Build build) noexcept {
+  size_type done = 0;
+  while (done != wanted) {
+    position at;
+    size_type count = wanted - done;
+    if (ring_.take_back(at, count) != queue_status::success) break;
+    for (; count != 0; --count, ++done, at = ring::next(at)) {
+      build(ring_.cell(at), done);
+      ring_.filled(at);
+    }
+  }
+  return done;
+}
+
+/// Lets `take(message, i)` move messages out, as many at a time as there are. (I1)
+template <message T, std::size_t Capacity, class Allocator>
+template <class Take>
+std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::take_run(size_type wanted,
+                                                                Take take) noexcept {
+  size_type done = 0;
+  while (done != wanted) {
+    position at;
+    size_type count = wanted - done;
+    if (ring_.take_front(at, count) != queue_status::success) break;
+    for (; count != 0; --count, ++done, at = ring::next(at)) {
+      take(std::move(ring_.cell(at).value()), done);
+      end_message(at);
+    }
+  }
+  return done;
+}
+
+template <message T, std::size_t Capacity, class Allocator>
+void mpmc_ticket_queue<T, Capacity, Allocator>::end_message(position at) noexcept {
+  ring_.cell(at).destroy();
+  ring_.emptied(at);
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_QUEUE_MPMC_TICKET_QUEUE_HPP
+
 // ---- <mailroom/queue/block_chain.hpp>
 
 #ifndef MAILROOM_QUEUE_BLOCK_CHAIN_HPP
@@ -7858,8 +8540,8 @@ publish_result dispatcher<T>::send(std::string_view name, U&& value) {
 
 // mailroom: messages between the threads of one program. The whole library in one include.
 //
-//      queue/     never waits            spsc_queue, mpmc_queue, mpsc_queue, intrusive_mpsc_queue,
-//                                        broadcast_queue
+//      queue/     never waits            spsc_queue, mpmc_queue, mpmc_ticket_queue, mpsc_queue,
+//                                        intrusive_mpsc_queue, broadcast_queue
 //      mailbox/   waits and closes       mailbox over any queue
 //      topic/     fans out               topic_filter, dispatcher, subscription, topic
 //      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy

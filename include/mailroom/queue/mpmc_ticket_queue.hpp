@@ -10,8 +10,8 @@
 //              spsc_queue when each side has exactly one thread;
 //              mailbox when somebody should sleep until there is a message or room.
 //
-// Messages live in the slots of a ring (ticket_ring.hpp, which has the proof and the memory orders).
-// A call takes the next position by a CAS; then its slot is its own, until it gives it on.
+// Messages live in the slots of a ring; ticket_ring.hpp has the proof and the memory orders.
+// A call takes the next position by a CAS; then its slot is its own until it gives it on.
 //
 //      try_push    free slot? --CAS tail--> build the message     --store--> whoever pops
 //      try_pop     full slot? --CAS head--> move the message out  --store--> whoever pushes
@@ -22,8 +22,8 @@
 // middle of being put in as inside, what is in the middle of being taken out as gone.
 //
 // Invariants
-//   (I1)  between the CAS and the store of a call runs nothing but the constructor, the move and the
-//         destructor of messages, and none of these throws
+//   (I1)  between the CAS and the store of a call runs nothing but the constructor, the move and
+//         the destructor of messages, and none of these throws
 //
 // Decision: so that (I1) holds, what may throw or take long is done before the CAS, or after the
 //   store: a message whose constructor may throw is built beside the queue and moved in, and
@@ -157,7 +157,7 @@ public:
   size_type try_pop_n(O out, size_type max);
 
   /// Hands messages to `handler`, each moved out of its slot before, as T&&, until there is none or
-  /// the answer is busy, and at most capacity(). The handler may use the queue, and holds up nobody.
+  /// the answer is busy, and at most capacity(). The handler may use the queue and holds up nobody.
   ///
   /// Caller    anyone
   /// Progress  blocking: as try_pop

@@ -50,7 +50,7 @@
 //   slot can tell full from free, and the seal needs no masking: a sealed tail is nobody's turn.
 // Decision: capacity is exact over a ring of a power of two. Where the ring is larger than the
 //   capacity a push also compares with head: with a copy beside tail, renewed when it says full.
-// Decision: a position is taken by CAS when its slot is seen to be ready, not by fetch_add: a ticket
+// Decision: a position is taken by CAS when its slot is seen to be ready, not by fetch_add: one
 //   that was taken too early cannot be given back, and its call would have to wait.
 //
 // Sources: Vyukov, Bounded MPMC queue, 1024cores.net (the ring and its turns).
@@ -87,8 +87,8 @@ public:
   /// Returns   success; full; closed; busy
   queue_status look_for_room() noexcept;
 
-  /// Takes up to `count` positions at the back whose slots are free, the first at `at`: for each, in
-  /// order, the caller builds a message in its cell and says filled.
+  /// Takes up to `count` positions at the back whose slots are free, the first at `at`: for each
+  /// the caller builds a message in its cell and says filled.
   ///
   /// Progress  lock-free, as look_for_room
   /// Cost      one RMW
@@ -275,7 +275,7 @@ queue_status ticket_ring<T, Slots, Allocator>::why_no_message(word& at) noexcept
   return is_reached(turn_of(at), at + full) ? queue_status::success : queue_status::busy;
 }
 
-/// How many of `most` messages fit, as far as is known. Where every slot may be used the slots know.
+/// How many of `most` messages fit, as far as is known. Where each slot may be used the slots know.
 template <class T, std::size_t Slots, class Allocator>
 std::size_t ticket_ring<T, Slots, Allocator>::room(word at, std::size_t most) const noexcept {
   if (capacity_ == slots_.size()) return most;
