@@ -198,7 +198,7 @@ private:
   static constexpr std::size_t static_slots =
       Capacity == dynamic_capacity ? dynamic_capacity : detail::slots_for(Capacity);
   using ring = detail::ticket_ring<T, static_slots, Allocator>;
-  using position = typename ring::word;
+  using place = typename ring::place;
 
   friend struct detail::test_access;
   mpmc_ticket_queue(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
@@ -210,7 +210,7 @@ private:
   size_type put_run(size_type wanted, Build build) noexcept;
   template <class Take>
   size_type take_run(size_type wanted, Take take) noexcept;
-  void end_message(position at) noexcept;
+  void end_message(place at) noexcept;
 
   ring ring_;
 };
@@ -275,23 +275,21 @@ mpmc_ticket_queue<T, Capacity, Allocator>::try_move_range(std::span<T> messages)
 
 template <message T, std::size_t Capacity, class Allocator>
 expected<T, queue_status> mpmc_ticket_queue<T, Capacity, Allocator>::try_pop() noexcept {
-  position at;
-  size_type count = 1;
-  const auto status = ring_.take_front(at, count);
+  place taken;
+  const auto status = ring_.take_front(taken);
   if (status != queue_status::success) return unexpected{status};
-  return {detail::take, ring_.cell(at).value(), [this, at] { end_message(at); }};
+  return {detail::take, ring::cell(taken).value(), [this, taken] { end_message(taken); }};
 }
 
 template <message T, std::size_t Capacity, class Allocator>
 queue_status mpmc_ticket_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept
   requires std::is_nothrow_move_assignable_v<T>
 {
-  position at;
-  size_type count = 1;
-  const auto status = ring_.take_front(at, count);
+  place taken;
+  const auto status = ring_.take_front(taken);
   if (status != queue_status::success) return status;
-  into = std::move(ring_.cell(at).value());
-  end_message(at);
+  into = std::move(ring::cell(taken).value());
+  end_message(taken);
   return queue_status::success;
 }
 
@@ -336,12 +334,11 @@ std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::size_approx() const noexc
 template <message T, std::size_t Capacity, class Allocator>
 template <class... Args>
 queue_status mpmc_ticket_queue<T, Capacity, Allocator>::put(Args&&... args) noexcept {
-  position at;
-  size_type count = 1;
-  const auto status = ring_.take_back(at, count);
+  place own;
+  const auto status = ring_.take_back(own);
   if (status != queue_status::success) return status;
-  ring_.cell(at).construct(std::forward<Args>(args)...);
-  ring_.filled(at);
+  ring::cell(own).construct(std::forward<Args>(args)...);
+  ring_.filled(own);
   return queue_status::success;
 }
 
@@ -352,11 +349,11 @@ std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::put_run(size_type wanted,
                                                                Build build) noexcept {
   size_type done = 0;
   while (done != wanted) {
-    position at;
+    place at;
     size_type count = wanted - done;
     if (ring_.take_back(at, count) != queue_status::success) break;
-    for (; count != 0; --count, ++done, at = ring::next(at)) {
-      build(ring_.cell(at), done);
+    for (; count != 0; --count, ++done, at = ring_.next(at)) {
+      build(ring::cell(at), done);
       ring_.filled(at);
     }
   }
@@ -370,11 +367,11 @@ std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::take_run(size_type wanted
                                                                 Take take) noexcept {
   size_type done = 0;
   while (done != wanted) {
-    position at;
+    place at;
     size_type count = wanted - done;
     if (ring_.take_front(at, count) != queue_status::success) break;
-    for (; count != 0; --count, ++done, at = ring::next(at)) {
-      take(std::move(ring_.cell(at).value()), done);
+    for (; count != 0; --count, ++done, at = ring_.next(at)) {
+      take(std::move(ring::cell(at).value()), done);
       end_message(at);
     }
   }
@@ -382,8 +379,8 @@ std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::take_run(size_type wanted
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-void mpmc_ticket_queue<T, Capacity, Allocator>::end_message(position at) noexcept {
-  ring_.cell(at).destroy();
+void mpmc_ticket_queue<T, Capacity, Allocator>::end_message(place at) noexcept {
+  ring::cell(at).destroy();
   ring_.emptied(at);
 }
 

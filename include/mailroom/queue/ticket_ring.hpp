@@ -72,6 +72,14 @@ template <class T, std::size_t Slots, class Allocator>
 class ticket_ring {
 public:
   using word = std::uint64_t; // a position, in twos; or a turn
+  struct slot;
+
+  /// A position that the caller has taken, and the slot that is its own until it says filled or
+  /// emptied.
+  struct place {
+    word at;
+    slot* own;
+  };
 
   /// Makes an empty ring that begins at position `first`.
   ///
@@ -87,43 +95,46 @@ public:
   /// Returns   success; full; closed; busy
   queue_status look_for_room() noexcept;
 
-  /// Takes up to `count` positions at the back whose slots are free, the first at `at`: for each
-  /// the caller builds a message in its cell and says filled.
+  /// Takes the next position at the back, if its slot is free, for the caller to build a message
+  /// there and say filled.
   ///
   /// Progress  lock-free, as look_for_room
   /// Cost      one RMW
-  /// Returns   success, and how many in `count`; full; closed; busy
-  queue_status take_back(word& at, std::size_t& count) noexcept;
+  /// Returns   success; full; closed; busy
+  queue_status take_back(place& taken) noexcept;
 
-  /// Takes up to `count` positions at the front whose messages are there, the first at `at`: for
-  /// each the caller moves the message out, ends it and says emptied.
+  /// Takes the next position at the front, if its message is there, for the caller to move it out,
+  /// end it and say emptied. Otherwise as take_back.
   ///
-  /// Progress  lock-free, as look_for_room
-  /// Cost      one RMW
-  /// Returns   success, and how many in `count`; empty; closed; busy
-  queue_status take_front(word& at, std::size_t& count) noexcept;
+  /// Returns   success; empty; closed; busy
+  queue_status take_front(place& taken) noexcept;
+
+  /// The same for up to `count` positions, of which `first` is the first: as many as are free, or
+  /// there. The others follow by next.
+  ///
+  /// Returns   as for one; on success `count` says how many
+  queue_status take_back(place& first, std::size_t& count) noexcept;
+  queue_status take_front(place& first, std::size_t& count) noexcept;
+  place next(place taken) noexcept { return place_of(next(taken.at)); }
 
   /// The cell of a position that the caller has taken.
-  detail::cell<T>& cell(word at) noexcept { return slot_of(at).message; }
+  static detail::cell<T>& cell(place taken) noexcept { return taken.own->message; }
 
   /// Gives the position on to whoever pops.
   ///
   /// Caller    who has taken it and built its message
   /// Progress  wait-free
-  void filled(word at) noexcept {
-    slot_of(at).turn.store(at + full, memory_order::release); // (F)
+  void filled(place taken) noexcept {
+    taken.own->turn.store(taken.at + full, memory_order::release); // (F)
   }
 
   /// Gives the slot on to whoever pushes a lap later.
   ///
   /// Caller    who has taken the position and ended its message
   /// Progress  wait-free
-  void emptied(word at) noexcept {
-    slot_of(at).turn.store(at + twice(slots_.size()), memory_order::release); // (E)
+  void emptied(place taken) noexcept {
+    taken.own->turn.store(taken.at + twice(slots_.size()), memory_order::release); // (E)
   }
-
-  /// The position after one that was taken.
-  static constexpr word next(word at) noexcept { return at + 2; }
 
   /// Ends the ring, if it is empty.
   ///
@@ -141,23 +152,19 @@ private:
   static constexpr word sealed = 1; // of tail
   static constexpr word full = 1;   // of a turn
 
-  struct slot {
-    atomic<word> turn;
-    detail::cell<T> message;
-  };
-
-  queue_status why_no_room(word& at) noexcept;
-  queue_status why_no_message(word& at) noexcept;
+  queue_status why_no_room(word at) noexcept;
+  queue_status why_no_message(word at) noexcept;
   std::size_t room(word at, std::size_t most) const noexcept;
   std::size_t ready(word at, word turn, std::size_t most) const noexcept;
 
   std::size_t index(word at) const noexcept {
     return static_cast<std::size_t>(at >> 1) & (slots_.size() - 1);
   }
-  slot& slot_of(word at) noexcept { return slots_[index(at)]; }
+  place place_of(word at) noexcept { return {at, &slots_[index(at)]}; }
   word turn_of(word at) const noexcept {
     return slots_[index(at)].turn.load(memory_order::acquire); // (F) (E)
   }
+  static word next(word at) noexcept { return at + 2; }
   static word twice(std::size_t count) noexcept { return word{count} * 2; }
   /// Read as signed, so that positions wrap where numbers of 64 bits do.
   static std::uint64_t number(word at) noexcept {
@@ -180,53 +187,99 @@ private:
 // ---- Definitions, in the order of the class
 
 template <class T, std::size_t Slots, class Allocator>
+struct ticket_ring<T, Slots, Allocator>::slot {
+  atomic<word> turn;
+  detail::cell<T> message;
+};
+
+template <class T, std::size_t Slots, class Allocator>
 ticket_ring<T, Slots, Allocator>::ticket_ring(std::size_t capacity, const Allocator& allocator,
                                               std::uint64_t first)
     : capacity_{capacity}, slots_{slots_for(capacity), allocator}, tail_{2 * first},
       seen_head_{2 * first}, head_{2 * first} {
   word at = 2 * first;
   for (std::size_t i = 0; i != slots_.size(); ++i, at = next(at)) {
-    slot_of(at).turn.store(at, memory_order::relaxed); // (I7)
+    place_of(at).own->turn.store(at, memory_order::relaxed); // (I7)
   }
 }
 
 template <class T, std::size_t Slots, class Allocator>
 queue_status ticket_ring<T, Slots, Allocator>::look_for_room() noexcept {
-  word at = tail_.load(memory_order::relaxed); // (I3)
-  while (ready(at, at, room(at, 1)) == 0) {
+  for (;;) {
+    const word at = tail_.load(memory_order::relaxed); // (I3)
+    if (ready(at, at, room(at, 1)) != 0) return queue_status::success;
     if (const auto status = why_no_room(at); status != queue_status::success) return status;
   }
-  return queue_status::success;
 }
 
 template <class T, std::size_t Slots, class Allocator>
-queue_status ticket_ring<T, Slots, Allocator>::take_back(word& at, std::size_t& count) noexcept {
-  at = tail_.load(memory_order::relaxed); // (I3)
+inline queue_status ticket_ring<T, Slots, Allocator>::take_back(place& taken) noexcept {
+  word at = tail_.load(memory_order::relaxed); // (I3)
   for (;;) {
+    taken = place_of(at);
+    if (room(at, 1) != 0 && taken.own->turn.load(memory_order::acquire) == at) { // (E)
+      if (tail_.compare_exchange(at, next(at), memory_order::seq_cst,            // (D) (P)
+                                 memory_order::relaxed)) {                       // (I3)
+        return queue_status::success;
+      }
+    } else {
+      if (const auto status = why_no_room(at); status != queue_status::success) return status;
+      at = tail_.load(memory_order::relaxed); // (I3)
+    }
+  }
+}
+
+template <class T, std::size_t Slots, class Allocator>
+inline queue_status ticket_ring<T, Slots, Allocator>::take_front(place& taken) noexcept {
+  word at = head_.load(memory_order::relaxed); // (I3)
+  for (;;) {
+    taken = place_of(at);
+    if (taken.own->turn.load(memory_order::acquire) == at + full) {   // (F)
+      if (head_.compare_exchange(at, next(at), memory_order::seq_cst, // (D) (P)
+                                 memory_order::relaxed)) {            // (I3)
+        return queue_status::success;
+      }
+    } else {
+      if (const auto status = why_no_message(at); status != queue_status::success) return status;
+      at = head_.load(memory_order::relaxed); // (I3)
+    }
+  }
+}
+
+template <class T, std::size_t Slots, class Allocator>
+queue_status ticket_ring<T, Slots, Allocator>::take_back(place& first,
+                                                         std::size_t& count) noexcept {
+  word at = tail_.load(memory_order::relaxed); // (I3)
+  for (;;) {
+    first = place_of(at);
     if (const std::size_t some = ready(at, at, room(at, count)); some != 0) {
       if (tail_.compare_exchange(at, at + twice(some), memory_order::seq_cst, // (D) (P)
                                  memory_order::relaxed)) {                    // (I3)
         count = some;
         return queue_status::success;
       }
-    } else if (const auto status = why_no_room(at); status != queue_status::success) {
-      return status;
+    } else {
+      if (const auto status = why_no_room(at); status != queue_status::success) return status;
+      at = tail_.load(memory_order::relaxed); // (I3)
     }
   }
 }
 
 template <class T, std::size_t Slots, class Allocator>
-queue_status ticket_ring<T, Slots, Allocator>::take_front(word& at, std::size_t& count) noexcept {
-  at = head_.load(memory_order::relaxed); // (I3)
+queue_status ticket_ring<T, Slots, Allocator>::take_front(place& first,
+                                                          std::size_t& count) noexcept {
+  word at = head_.load(memory_order::relaxed); // (I3)
   for (;;) {
+    first = place_of(at);
     if (const std::size_t some = ready(at, at + full, count); some != 0) {
       if (head_.compare_exchange(at, at + twice(some), memory_order::seq_cst, // (D) (P)
                                  memory_order::relaxed)) {                    // (I3)
         count = some;
         return queue_status::success;
       }
-    } else if (const auto status = why_no_message(at); status != queue_status::success) {
-      return status;
+    } else {
+      if (const auto status = why_no_message(at); status != queue_status::success) return status;
+      at = head_.load(memory_order::relaxed); // (I3)
     }
   }
 }
@@ -250,12 +303,10 @@ bool ticket_ring<T, Slots, Allocator>::seal() noexcept {
   return true;
 }
 
-/// Why there was no room at `at`: full, closed or busy; success if there may be some now, at `at`.
+/// Why there was no room at `at`: full, closed or busy; success if that is no longer so.
 template <class T, std::size_t Slots, class Allocator>
-queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word& at) noexcept {
-  const word before = at;
-  at = tail_.load(memory_order::acquire); // (S) (P)
-  if (at != before) return queue_status::success;
+queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word at) noexcept {
+  if (tail_.load(memory_order::acquire) != at) return queue_status::success; // (S)
   if ((at & sealed) != 0) return queue_status::closed;
   const word head = head_.load(memory_order::seq_cst); // (D) (P)
   if (at - head == twice(capacity_)) return queue_status::full;
@@ -263,13 +314,11 @@ queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word& at) noexcept {
   return is_reached(turn_of(at), at) ? queue_status::success : queue_status::busy;
 }
 
-/// Why there was no message at `at`: empty, closed or busy; success if there may be one, at `at`.
+/// Why there was no message at `at`: empty, closed or busy; success if that is no longer so.
 template <class T, std::size_t Slots, class Allocator>
-queue_status ticket_ring<T, Slots, Allocator>::why_no_message(word& at) noexcept {
-  const word before = at;
-  at = head_.load(memory_order::acquire); // (B)
-  if (at != before) return queue_status::success;
-  const word tail = tail_.load(memory_order::seq_cst); // (D) (S)
+queue_status ticket_ring<T, Slots, Allocator>::why_no_message(word at) noexcept {
+  if (head_.load(memory_order::acquire) != at) return queue_status::success; // (B)
+  const word tail = tail_.load(memory_order::seq_cst);                       // (D) (S)
   if (tail == at) return queue_status::empty;
   if (tail == (at | sealed)) return queue_status::closed;
   return is_reached(turn_of(at), at + full) ? queue_status::success : queue_status::busy;

@@ -90,12 +90,12 @@ public:
     note_popped(got, count, begin, sees_end ? 2 : 1);
   }
 
-  /// The same into a place where two fit, so that it is known to fail at none.
-  void pop_two_in_place() {
+  /// The same into a place where `most` fit, up to two, so that nothing can fail on the way.
+  void pop_in_place(std::size_t most) {
     const auto begin = model::this_moment();
     std::array<value_type, 2> both{0, 0};
-    const auto count = queue.try_pop_n(both.data(), 2);
-    std::array<unsigned, 8> got{both[0], both[1]};
+    const auto count = queue.try_pop_n(both.data(), most);
+    const std::array<unsigned, 8> got{both[0], both[1]};
     note_popped(got, count, begin, 1);
   }
 

@@ -56,7 +56,7 @@ model::program runs(setting with) {
                 [&] {
                   switch (model::any(3)) {
                   case 0: q.pop_two(false); break;
-                  case 1: q.pop_two_in_place(); break;
+                  case 1: q.pop_in_place(2); break;
                   default: q.consume(false); break;
                   }
                   q.pop();
@@ -69,8 +69,8 @@ model::program runs(setting with) {
 model::program runs_compete(bool push, setting with) {
   return [=] {
     client<queue> q{with.capacity, with.first, with.passed, with.inside};
-    model::run({[&] { push ? q.push_two(1, false) : q.pop_two_in_place(); },
-                [&] { push ? q.push_two(11, false) : q.pop_two_in_place(); },
+    model::run({[&] { push ? q.push_two(1, false) : q.pop_in_place(2); },
+                [&] { push ? q.push_two(11, false) : q.pop_in_place(2); },
                 [&] {
                   if (push) {
                     q.pop();
@@ -80,6 +80,24 @@ model::program runs_compete(bool push, setting with) {
                 }});
     q.judge();
   };
+}
+
+/// A run in, then told full; a run out, then told empty: both see the runs in one order.
+void runs_in_one_order() {
+  client<queue> q{2, 0, 0, 1};
+  model::run({[&] {
+                const unsigned value = 1;
+                const auto begin = model::this_moment();
+                const bool is_in = q.queue.try_push_range(&value, &value + 1) != &value;
+                model::require(is_in, "there is room");
+                q.past.note_push(value, queue_status::success, begin);
+                q.push(2);
+              },
+              [&] {
+                q.pop_in_place(1);
+                q.pop();
+              }});
+  q.judge();
 }
 
 /// Several producers, several consumers, one call each.
@@ -407,6 +425,7 @@ void add_mpmc_ticket_queue(std::vector<scenario>& all) {
   add("runs in compete, 2 places", runs_compete(true, {2}), depth::deep);
   add("runs in compete, 3 places of 4", runs_compete(true, {.capacity = 3}), depth::deep);
   add("runs out compete, 2 places", runs_compete(false, {.capacity = 2, .inside = 2}), depth::deep);
+  add("runs in one order", runs_in_one_order);
   add("R-01: a push of one's own is seen", own_push_is_seen);
   add("R-02: a pop of one's own is seen, 1 place", own_pop_is_seen(1));
   add("R-02: a pop of one's own is seen, 2 places", own_pop_is_seen(2));

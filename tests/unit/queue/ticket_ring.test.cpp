@@ -25,28 +25,38 @@ ring make(std::size_t capacity, std::uint64_t first = 0) {
 /// Positions that a call has taken, or why it has not.
 struct taken {
   queue_status status = queue_status::busy;
-  word at = 0;
+  ring::place first{};
   std::size_t count = 0;
 };
 
-taken take_back(ring& of, std::size_t most = 1) {
+taken take_back(ring& of) {
   taken it;
-  it.count = most;
-  it.status = of.take_back(it.at, it.count);
+  it.status = of.take_back(it.first);
+  it.count = it.status == queue_status::success ? 1 : 0;
   return it;
 }
-taken take_front(ring& of, std::size_t most = 1) {
+taken take_front(ring& of) {
   taken it;
-  it.count = most;
-  it.status = of.take_front(it.at, it.count);
+  it.status = of.take_front(it.first);
+  it.count = it.status == queue_status::success ? 1 : 0;
+  return it;
+}
+taken take_back(ring& of, std::size_t most) {
+  taken it{.count = most};
+  it.status = of.take_back(it.first, it.count);
+  return it;
+}
+taken take_front(ring& of, std::size_t most) {
+  taken it{.count = most};
+  it.status = of.take_front(it.first, it.count);
   return it;
 }
 
 void fill(ring& of, taken it) {
-  for (; it.count != 0; --it.count, it.at = ring::next(it.at)) of.filled(it.at);
+  for (; it.count != 0; --it.count, it.first = of.next(it.first)) of.filled(it.first);
 }
 void empty(ring& of, taken it) {
-  for (; it.count != 0; --it.count, it.at = ring::next(it.at)) of.emptied(it.at);
+  for (; it.count != 0; --it.count, it.first = of.next(it.first)) of.emptied(it.first);
 }
 
 queue_status push(ring& of) {
@@ -68,17 +78,17 @@ TEST_CASE("ticket_ring: positions are taken in order, at both ends") {
       auto slots = make(capacity, first);
       word in = 2 * first, out = 2 * first;
       for (int lap = 0; lap != 5; ++lap) {
-        for (std::size_t i = 0; i != capacity; ++i, in = ring::next(in)) {
+        for (std::size_t i = 0; i != capacity; ++i, in += 2) {
           const taken it = take_back(slots);
           REQUIRE(it.status == queue_status::success);
-          CHECK(it.at == in);
+          CHECK(it.first.at == in);
           fill(slots, it);
         }
         CHECK(push(slots) == queue_status::full);
-        for (std::size_t i = 0; i != capacity; ++i, out = ring::next(out)) {
+        for (std::size_t i = 0; i != capacity; ++i, out += 2) {
           const taken it = take_front(slots);
           REQUIRE(it.status == queue_status::success);
-          CHECK(it.at == out);
+          CHECK(it.first.at == out);
           empty(slots, it);
         }
         CHECK(pop(slots) == queue_status::empty);
@@ -145,7 +155,7 @@ TEST_CASE("ticket_ring: a run takes what is there and no more, across the end of
         fill(slots, in);
         const taken one = take_front(slots, 1);
         CHECK(one.count == 1);
-        taken rest{queue_status::empty};
+        taken rest;
         if (capacity != 1) rest = take_front(slots, 100);
         CHECK(rest.count == capacity - 1);
         CHECK(take_front(slots, 100).status == queue_status::empty);
@@ -164,14 +174,14 @@ TEST_CASE("ticket_ring: a run stops before an unfinished call") {
   CHECK(push(slots) == queue_status::success);
   const taken out = take_front(slots, 4);
   CHECK(out.count == 2);
-  empty(slots, {out.status, out.at, 1}); // the second one stays unfinished
+  empty(slots, {out.status, out.first, 1}); // the second one stays unfinished
   const taken in = take_back(slots, 4);
   CHECK(in.count == 1);
   fill(slots, in);
   CHECK(take_back(slots, 4).status == queue_status::busy);
   CHECK(take_front(slots, 4).status == queue_status::busy);
   fill(slots, push_in_progress);
-  empty(slots, {out.status, ring::next(out.at), 1});
+  empty(slots, {out.status, slots.next(out.first), 1});
   CHECK(take_front(slots, 4).count == 3);
 }
 
