@@ -3596,6 +3596,8 @@ private:
       : ring_{capacity, allocator, first} {}
 
   template <class... Args>
+  queue_status build_and_put(Args&&... args);
+  template <class... Args>
   queue_status put(Args&&... args) noexcept;
   template <class Build>
   size_type put_run(size_type wanted, Build build) noexcept;
@@ -3629,12 +3631,10 @@ template <class... Args>
   requires std::constructible_from<T, Args...>
 queue_status mpmc_ticket_queue<T, Capacity, Allocator>::try_emplace(Args&&... args) noexcept(
     std::is_nothrow_constructible_v<T, Args...>) {
-  if constexpr (std::is_nothrow_constructible_v<T, Args...>) {
-    return put(std::forward<Args>(args)...);
-  } else {
-    const auto status = ring_.look_for_room();
-    return status == queue_status::success ? put(T(std::forward<Args>(args)...)) : status;
+  if constexpr (!std::is_nothrow_constructible_v<T, Args...>) {
+    if (const auto status = ring_.look_for_room(); status != queue_status::success) return status;
   }
+  return build_and_put(std::forward<Args>(args)...);
 }
 
 template <message T, std::size_t Capacity, class Allocator>
@@ -3650,7 +3650,10 @@ I mpmc_ticket_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
     const size_type count = put_run(static_cast<size_type>(last - first), build);
     return first + static_cast<std::iter_difference_t<I>>(count);
   } else {
-    while (first != last && try_emplace(*first) == queue_status::success) ++first;
+    while (first != last && ring_.look_for_room() == queue_status::success &&
+           build_and_put(*first) == queue_status::success) {
+      ++first;
+    }
     return first;
   }
 }
@@ -3719,6 +3722,17 @@ std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::size_approx() const noexc
   const std::uint64_t out = popped();
   const auto size = static_cast<std::int64_t>(pushed() - out);
   return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
+}
+
+/// Puts a message in that is built in its slot, or beside it where that may throw. (I1)
+template <message T, std::size_t Capacity, class Allocator>
+template <class... Args>
+queue_status mpmc_ticket_queue<T, Capacity, Allocator>::build_and_put(Args&&... args) {
+  if constexpr (std::is_nothrow_constructible_v<T, Args...>) {
+    return put(std::forward<Args>(args)...);
+  } else {
+    return put(T(std::forward<Args>(args)...));
+  }
 }
 
 /// Puts a message in that is built in its slot. (I1)

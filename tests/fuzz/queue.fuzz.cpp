@@ -8,6 +8,7 @@
 // steps are those of queue_game.hpp and intrusive_game.hpp.
 
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
@@ -19,8 +20,9 @@
 #include <support/positions.hpp>
 #include <support/tracked.hpp>
 
-#include <cstddef> // size_t
-#include <cstdint> // uint8_t, uint64_t
+#include <cstddef>     // size_t
+#include <cstdint>     // uint8_t, uint64_t
+#include <type_traits> // conditional
 
 namespace {
 
@@ -59,14 +61,18 @@ void play_unbounded(fuzz::script& in) {
   play<queue>(in, queue::capacity());
 }
 
-template <template <class, std::size_t, class> class Queue>
+/// Where the kind of queue does not take every message, those whose move may fail stay away.
+template <template <class, std::size_t, class> class Queue, bool takes_any_message = true>
 void play_kind(fuzz::script& in) {
+  using test::tracked;
+  using throwing_move = std::conditional_t<takes_any_message, test::throwing_move, tracked>;
+  using copy_only = std::conditional_t<takes_any_message, test::copy_only, tracked>;
   switch (in.below(10)) {
   case 0: return play_on_heap<Queue, test::tracked>(in);
   case 1: return play_on_heap<Queue, test::move_only>(in);
-  case 2: return play_on_heap<Queue, test::throwing_move>(in);
+  case 2: return play_on_heap<Queue, throwing_move>(in);
   case 3: return play_on_heap<Queue, test::aligned<128>>(in);
-  case 4: return play_on_heap<Queue, test::copy_only>(in);
+  case 4: return play_on_heap<Queue, copy_only>(in);
   case 5: return play_on_heap<Queue, test::unassignable>(in);
   case 6: return play_on_heap<Queue, int>(in);
   case 7: return play_inside<Queue, 1>(in);
@@ -92,12 +98,14 @@ void play_unbounded_kind(fuzz::script& in) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::script in{data, size};
-  const std::size_t kind = in.below(7);
+  const std::size_t kind = in.below(8);
   if (kind < 2) {
     play_kind<mailroom::mpmc_queue>(in);
-  } else if (kind < 4) {
+  } else if (kind < 3) {
+    play_kind<mailroom::mpmc_ticket_queue, false>(in);
+  } else if (kind < 5) {
     play_kind<mailroom::spsc_queue>(in);
-  } else if (kind < 6) {
+  } else if (kind < 7) {
     play_unbounded_kind(in);
   } else {
     fuzz::intrusive_game{in}.play();

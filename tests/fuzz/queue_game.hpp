@@ -7,7 +7,7 @@
 // A step is three bytes: what to do, with how many messages, and which operation of a message, or
 // which allocation, fails. Numbers are drawn around what is special for the queue: its capacity, or
 // a few of its blocks. Handlers of consume_all go on with the script while they run: they may do
-// everything with an mpmc_queue, and push into the others.
+// everything with a queue of many consumers, and push into the others.
 
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/core/status.hpp>
@@ -51,7 +51,7 @@ public:
     if (leaves_rest || model_.is_sealed()) return;
     queue_.consume_all([this](T&& message) { model_.expect_front(value_of(message)); });
     expect(model_.is_empty(), "the rest");
-    if constexpr (facts::consumers == arity::many) {
+    if constexpr (requires { Queue::spare_cells; }) {
       expect(mailroom::detail::test_access::each_cell_is_in_one_place(queue_), "the cells");
     }
   }

@@ -263,6 +263,28 @@ TEST_CASE("mpmc_ticket_queue: a run of texts is moved only as far as it fits") {
   CHECK(run[3] == run[4]);
 }
 
+TEST_CASE("mpmc_ticket_queue: an element that does not fit is not looked at") {
+  struct counter {
+    using value_type = int;
+    using difference_type = std::ptrdiff_t;
+    int* reads;
+    int at;
+    int operator*() const { return ++*reads, at; }
+    counter& operator++() { return ++at, *this; }
+    void operator++(int) { ++at; }
+    bool operator==(const counter& other) const { return at == other.at; }
+  };
+  int reads = 0;
+  mpmc_ticket_queue<int> queue{3};
+  CHECK(queue.try_push_range(counter{&reads, 0}, counter{nullptr, 9}).at == 3);
+  CHECK(reads == 3);
+  mpmc_ticket_queue<test::tracked> others{3};
+  test::ledger book;
+  CHECK(others.try_push_range(counter{&reads, 0}, counter{nullptr, 9}).at == 3);
+  CHECK(reads == 6);
+  drain(others);
+}
+
 TEST_CASE("mpmc_ticket_queue: a target that throws costs its message, and holds nobody up") {
   test::ledger book;
   {
