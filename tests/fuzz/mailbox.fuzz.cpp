@@ -9,6 +9,7 @@
 #include <mailroom/core/wait.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <fuzz/mailbox_game.hpp>
@@ -26,6 +27,7 @@ using fuzz::expect;
 using mailroom::mailbox;
 using mailroom::mailbox_options;
 using mailroom::mpmc_queue;
+using mailroom::mpmc_ticket_queue;
 using mailroom::overflow;
 using mailroom::spsc_queue;
 namespace wait_policy = mailroom::wait_policy;
@@ -71,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using test::tracked;
   using test::unassignable;
   fuzz::script in{data, size};
-  switch (in.below(9)) {
+  switch (in.below(11)) {
   case 0: play<mailbox<tracked>>(in); break;
   case 1: play<mailbox<tracked, spsc_queue<tracked>>>(in); break;
   case 2: play<mailbox<tracked, mpmc_queue<tracked, 3>, wait_policy::spin>>(in, 3); break;
@@ -80,6 +82,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   case 5: play<mailbox<unassignable, spsc_queue<unassignable>, wait_policy::spin>>(in); break;
   case 6: play<mailbox<aligned<64>, mpmc_queue<aligned<64>>>>(in); break;
   case 7: play<mailbox<int>>(in); break;
+  case 8: play<mailbox<tracked, mpmc_ticket_queue<tracked>>>(in); break;
+  case 9:
+    play<mailbox<move_only, mpmc_ticket_queue<move_only, 3>, wait_policy::yield>>(in, 3);
+    break;
   default: play<mailbox<int, spsc_queue<int>>>(in); break;
   }
   return 0;
