@@ -25,7 +25,8 @@
 //   (I3)  a position that was read too early is noticed: the CAS fails, or the turn of its slot is
 //         further on
 //   (I4)  a slot that is free for tail (has the message of head) stays so until tail (head) moves
-//   (I5)  seen_head was head once: it can only err towards looking again
+//   (I5)  seen_head is a number that was head once: it can only err towards looking again, and the
+//         slot itself is read after it
 //   (I6)  end() is a number, not what is in the slots; that front(), read first, is not above it
 //         comes from (P)
 //   (I7)  the constructor is alone with the ring
@@ -52,6 +53,12 @@
 //   capacity a push also compares with head: with a copy beside tail, renewed when it says full.
 // Decision: a position is taken by CAS when its slot is seen to be ready, not by fetch_add: one
 //   that was taken too early cannot be given back, and its call would have to wait.
+// Decision: slots stand side by side. On lines of their own, or with neighbours spread over several
+//   lines, each message would cost the transfer of a line where now several share one, which counts
+//   most where the cores are far apart.
+// Decision: who finds no message reads tail at once. To look at the slot again before, or not to
+//   look at tail at all, would spare the producers a transfer of its line; but the one did not pay
+//   in bench/run, and the other tells empty where there is something.
 //
 // Sources: Vyukov, Bounded MPMC queue, 1024cores.net (the ring and its turns).
 
