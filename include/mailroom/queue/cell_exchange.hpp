@@ -208,6 +208,7 @@ cell_exchange<T, Slots, Allocator>::cell_exchange(std::size_t capacity, const Al
                                                   position first)
     : ring_{capacity, spares, allocator, first}, cells_{ring_.slots() + spares, allocator},
       spares_{ring_.slots()} {
+  if (first == 0) return; // that is where bookmarks begin
   for (std::size_t place = 0; place != spares; ++place) {
     spares_.beside(place).end.store(first, memory_order::relaxed);   // (I4)
     spares_.beside(place).front.store(first, memory_order::relaxed); // (I4)
