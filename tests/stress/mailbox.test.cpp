@@ -7,6 +7,7 @@
 #include <mailroom/core/wait.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
+#include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <doctest/doctest.h>
@@ -42,6 +43,7 @@ using letter = std::uint64_t; // the producer above 32 bits, its count below
 std::size_t producer_of(letter message) { return static_cast<std::size_t>(message >> 32); }
 
 using over_mpmc = mpmc_queue<letter>;
+using over_tickets = mailroom::mpmc_ticket_queue<letter>;
 using over_spsc = spsc_queue<letter>;
 
 using random_source = std::minstd_rand;
@@ -259,6 +261,8 @@ TEST_CASE("mailbox: R-39: storms of push, pop, timeout, stop and close lose noth
   storms<mailbox<letter, over_spsc, wait_policy::yield>>("spsc, yield", 1, 40);
   storms<mailbox<letter, over_mpmc, wait_policy::spin>>("mpmc, spin", 2, 60);
   storms<mailbox<letter, over_spsc, wait_policy::spin>>("spsc, spin", 1, 40);
+  storms<mailbox<letter, over_tickets>>("tickets, park", 4, 100);
+  storms<mailbox<letter, over_tickets, wait_policy::yield>>("tickets, yield", 4, 40);
 }
 
 // ---- Close against those who fall asleep
@@ -312,6 +316,7 @@ void check_close(const std::string& name, int threads, double thousandths) {
 TEST_CASE("mailbox: R-28: close finds everybody, asleep, awake or in between") {
   check_close<over_mpmc>("mpmc", 3, 80);
   check_close<over_spsc>("spsc", 1, 60);
+  check_close<over_tickets>("tickets", 3, 60);
 }
 
 // ---- One message, or room for one, beside somebody who sleeps
@@ -320,10 +325,10 @@ namespace {
 
 /// Two wait for the same thing, and one of them gives up after 1 to 200 microseconds. Whatever that
 /// one does, the other one is not left asleep beside a message, or beside room.
-template <class Prepare, class Patient, class Impatient, class Give>
-void check_nobody_sleeps_beside(const std::string& name, double thousandths, mailbox<letter>& mail,
+template <class Mailbox, class Patient, class Impatient, class Give, class Used>
+void check_nobody_sleeps_beside(const std::string& name, double thousandths, Mailbox& mail,
                                 const Patient& patient, const Impatient& impatient,
-                                const Give& give, const Prepare& is_used) {
+                                const Give& give, const Used& is_used) {
   const test::time_box time{thousandths};
   test::roll_call roll{name};
   std::atomic<int> round{0};
@@ -364,19 +369,21 @@ void check_nobody_sleeps_beside(const std::string& name, double thousandths, mai
 
 } // namespace
 
-TEST_CASE("mailbox: R-07: nobody sleeps beside a message that another one left") {
-  mailbox<letter> mail{4};
+TEST_CASE_TEMPLATE("mailbox: R-07: nobody sleeps beside a message that another one left", Queue,
+                   over_mpmc, over_tickets) {
+  mailbox<letter, Queue> mail{4};
   check_nobody_sleeps_beside(
-      "pop", 70, mail, [&] { return mail.pop().has_value(); },
+      "pop", 45, mail, [&] { return mail.pop().has_value(); },
       [&](auto span) { (void)mail.try_pop_for(span); }, [&] { (void)mail.push(1); },
       [&] { return mail.size_approx() == 0; });
 }
 
-TEST_CASE("mailbox: R-35: nobody sleeps beside room that another one left") {
-  mailbox<letter> mail{1};
+TEST_CASE_TEMPLATE("mailbox: R-35: nobody sleeps beside room that another one left", Queue,
+                   over_mpmc, over_tickets) {
+  mailbox<letter, Queue> mail{1};
   (void)mail.push(1);
   check_nobody_sleeps_beside(
-      "push", 70, mail, [&] { return mail.push(1); },
+      "push", 45, mail, [&] { return mail.push(1); },
       [&](auto span) { (void)mail.try_push_for(1, span); }, [&] { (void)mail.pop(); },
       [&] { return mail.size_approx() == 1; });
 }
@@ -455,6 +462,7 @@ void ping_pong(const std::string& name, std::size_t capacity, double thousandths
 TEST_CASE("mailbox: R-33: ping and pong, with every way to wait") {
   ping_pong<over_mpmc, wait_policy::park>("mpmc, park", 1, 25);
   ping_pong<over_spsc, wait_policy::park>("spsc, park", 2, 25);
+  ping_pong<over_tickets, wait_policy::park>("tickets, park", 1, 25);
   ping_pong<over_mpmc, wait_policy::yield>("mpmc, yield", 3, 15);
   ping_pong<over_spsc, wait_policy::yield>("spsc, yield", 1, 15);
   ping_pong<over_mpmc, wait_policy::spin>("mpmc, spin", 1, 15);
