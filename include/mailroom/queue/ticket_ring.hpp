@@ -293,21 +293,19 @@ queue_status ticket_ring<T, Slots, Allocator>::take_front(place& first,
 
 template <class T, std::size_t Slots, class Allocator>
 bool ticket_ring<T, Slots, Allocator>::seal() noexcept {
-  word at = tail_.load(memory_order::acquire); // (S)
-  while ((at & sealed) == 0) {
+  for (;;) {
+    word at = tail_.load(memory_order::acquire); // (S)
+    if ((at & sealed) != 0) return true;
     const word head = head_.load(memory_order::acquire); // (P)
     if (head == at) {
       if (tail_.compare_exchange(at, at | sealed, memory_order::release, // (S)
-                                 memory_order::acquire)) {               // (S)
+                                 memory_order::relaxed)) {               // (I3)
         return true;
       }
     } else if (is_reached(at, head)) {
       return false;
-    } else {
-      at = tail_.load(memory_order::acquire); // (S)
     }
   }
-  return true;
 }
 
 /// Why there was no room at `at`: full, closed or busy; success if that is no longer so.
