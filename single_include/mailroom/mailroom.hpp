@@ -79,7 +79,8 @@ struct test_access;
 //   atomic<T>    an atomic object whose every access names its order: there is no default
 //   cell<T>      room for one T, which may or may not be alive
 //   fence()      a fence of the given order
-//   relax()      tells the core that this loop waits; yield() gives the core away
+//   relax()      tells the core that this loop waits; yield() gives the core away; hesitate() is
+//                for who does not wait
 //   prefetch_for_write()  asks for a cache line that is going to be written
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
@@ -229,6 +230,9 @@ inline void relax() noexcept {
 #endif
 }
 
+/// A short pause, after which the caller goes on whether or not something has changed.
+inline void hesitate() noexcept { relax(); }
+
 /// Asks for the cache line of `address`, to write to it soon. Any address will do.
 inline void prefetch_for_write([[maybe_unused]] const void* address) noexcept {
 #if defined(__GNUC__)
@@ -357,6 +361,9 @@ inline constexpr std::size_t spare_blocks = 8;
 
 /// How many positions a ring passes from one move of its hints to the next.
 inline constexpr std::uint64_t positions_per_hint = 32;
+
+/// How often a call looks again at a slot that is not ready, before it asks why.
+inline constexpr int looks_at_slot = 2;
 
 /// How many readers of a broadcast are given room for at a time.
 inline constexpr std::size_t cursors_together = 16;
@@ -3111,9 +3118,10 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::consume_all(F&& handle
 // Decision: slots stand side by side. On lines of their own, or with neighbours spread over several
 //   lines, each message would cost the transfer of a line where now several share one, which counts
 //   most where the cores are far apart.
-// Decision: who finds no message reads tail at once. To look at the slot again before, or not to
-//   look at tail at all, would spare the producers a transfer of its line; but the one did not pay
-//   in bench/run, and the other tells empty where there is something.
+// Decision: who finds a slot not ready looks twice more, a pause apart, before it reads the other
+//   side's position. A consumer that polls would take the line of tail from the producers each
+//   time, and keep them so slow that it goes on finding nothing. Not to look at tail at all would
+//   tell empty where there is something.
 //
 // Sources: Vyukov, Bounded MPMC queue, 1024cores.net (the ring and its turns).
 
@@ -3208,6 +3216,7 @@ private:
   static constexpr word sealed = 1; // of tail
   static constexpr word full = 1;   // of a turn
 
+  bool comes_soon(word at, word turn) const noexcept;
   queue_status why_no_room(word at) noexcept;
   queue_status why_no_message(word at) noexcept;
   std::size_t room(word at, std::size_t most) const noexcept;
@@ -3357,9 +3366,20 @@ bool ticket_ring<T, Slots, Allocator>::seal() noexcept {
   }
 }
 
+/// Looks a few times more whether the slot of `at` has come to `turn`.
+template <class T, std::size_t Slots, class Allocator>
+bool ticket_ring<T, Slots, Allocator>::comes_soon(word at, word turn) const noexcept {
+  for (int i = 0; i != looks_at_slot; ++i) {
+    hesitate();
+    if (is_reached(turn_of(at), turn)) return true;
+  }
+  return false;
+}
+
 /// Why there was no room at `at`: full, closed or busy; success if that is no longer so.
 template <class T, std::size_t Slots, class Allocator>
 queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word at) noexcept {
+  if (capacity_ == slots_.size() && comes_soon(at, at)) return queue_status::success;
   if (tail_.load(memory_order::acquire) != at) return queue_status::success; // (S)
   if ((at & sealed) != 0) return queue_status::closed;
   const word head = head_.load(memory_order::seq_cst); // (D) (P)
@@ -3371,6 +3391,7 @@ queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word at) noexcept {
 /// Why there was no message at `at`: empty, closed or busy; success if that is no longer so.
 template <class T, std::size_t Slots, class Allocator>
 queue_status ticket_ring<T, Slots, Allocator>::why_no_message(word at) noexcept {
+  if (comes_soon(at, at + full)) return queue_status::success;
   if (head_.load(memory_order::acquire) != at) return queue_status::success; // (B)
   const word tail = tail_.load(memory_order::seq_cst);                       // (D) (S)
   if (tail == at) return queue_status::empty;

@@ -11,7 +11,8 @@
 //   atomic<T>    an atomic object whose every access names its order: there is no default
 //   cell<T>      room for one T, which may or may not be alive
 //   fence()      a fence of the given order
-//   relax()      tells the core that this loop waits; yield() gives the core away
+//   relax()      tells the core that this loop waits; yield() gives the core away; hesitate() is
+//                for who does not wait
 //   prefetch_for_write()  asks for a cache line that is going to be written
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
@@ -163,6 +164,9 @@ inline void relax() noexcept {
 #endif
 }
 
+/// A short pause, after which the caller goes on whether or not something has changed.
+inline void hesitate() noexcept { relax(); }
+
 /// Asks for the cache line of `address`, to write to it soon. Any address will do.
 inline void prefetch_for_write([[maybe_unused]] const void* address) noexcept {
 #if defined(__GNUC__)
@@ -291,6 +295,9 @@ inline constexpr std::size_t spare_blocks = 8;
 
 /// How many positions a ring passes from one move of its hints to the next.
 inline constexpr std::uint64_t positions_per_hint = 32;
+
+/// How often a call looks again at a slot that is not ready, before it asks why.
+inline constexpr int looks_at_slot = 2;
 
 /// How many readers of a broadcast are given room for at a time.
 inline constexpr std::size_t cursors_together = 16;

@@ -56,9 +56,10 @@
 // Decision: slots stand side by side. On lines of their own, or with neighbours spread over several
 //   lines, each message would cost the transfer of a line where now several share one, which counts
 //   most where the cores are far apart.
-// Decision: who finds no message reads tail at once. To look at the slot again before, or not to
-//   look at tail at all, would spare the producers a transfer of its line; but the one did not pay
-//   in bench/run, and the other tells empty where there is something.
+// Decision: who finds a slot not ready looks twice more, a pause apart, before it reads the other
+//   side's position. A consumer that polls would take the line of tail from the producers each
+//   time, and keep them so slow that it goes on finding nothing. Not to look at tail at all would
+//   tell empty where there is something.
 //
 // Sources: Vyukov, Bounded MPMC queue, 1024cores.net (the ring and its turns).
 
@@ -159,6 +160,7 @@ private:
   static constexpr word sealed = 1; // of tail
   static constexpr word full = 1;   // of a turn
 
+  bool comes_soon(word at, word turn) const noexcept;
   queue_status why_no_room(word at) noexcept;
   queue_status why_no_message(word at) noexcept;
   std::size_t room(word at, std::size_t most) const noexcept;
@@ -308,9 +310,20 @@ bool ticket_ring<T, Slots, Allocator>::seal() noexcept {
   }
 }
 
+/// Looks a few times more whether the slot of `at` has come to `turn`.
+template <class T, std::size_t Slots, class Allocator>
+bool ticket_ring<T, Slots, Allocator>::comes_soon(word at, word turn) const noexcept {
+  for (int i = 0; i != looks_at_slot; ++i) {
+    hesitate();
+    if (is_reached(turn_of(at), turn)) return true;
+  }
+  return false;
+}
+
 /// Why there was no room at `at`: full, closed or busy; success if that is no longer so.
 template <class T, std::size_t Slots, class Allocator>
 queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word at) noexcept {
+  if (capacity_ == slots_.size() && comes_soon(at, at)) return queue_status::success;
   if (tail_.load(memory_order::acquire) != at) return queue_status::success; // (S)
   if ((at & sealed) != 0) return queue_status::closed;
   const word head = head_.load(memory_order::seq_cst); // (D) (P)
@@ -322,6 +335,7 @@ queue_status ticket_ring<T, Slots, Allocator>::why_no_room(word at) noexcept {
 /// Why there was no message at `at`: empty, closed or busy; success if that is no longer so.
 template <class T, std::size_t Slots, class Allocator>
 queue_status ticket_ring<T, Slots, Allocator>::why_no_message(word at) noexcept {
+  if (comes_soon(at, at + full)) return queue_status::success;
   if (head_.load(memory_order::acquire) != at) return queue_status::success; // (B)
   const word tail = tail_.load(memory_order::seq_cst);                       // (D) (S)
   if (tail == at) return queue_status::empty;

@@ -125,6 +125,7 @@ private:
 
 // ---- Waiting
 
+inline void hesitate() noexcept {}
 inline void relax(code_place at = code_place::current()) noexcept { model::await(at); }
 inline void yield(code_place at = code_place::current()) noexcept { model::await(at); }
 
@@ -157,6 +158,7 @@ inline constexpr std::size_t block_bytes = 128; // two slots for a number, one f
 inline constexpr std::size_t least_block_slots = 1;
 inline constexpr std::size_t spare_blocks = 2;
 inline constexpr std::uint64_t positions_per_hint = 8;
+inline constexpr int looks_at_slot = 1;
 inline constexpr std::size_t cursors_together = 1;
 
 // ---- What a thread is
