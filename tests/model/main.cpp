@@ -10,9 +10,12 @@
 #include "mutants.hpp"
 #include "scenarios/scenario.hpp"
 
+#include <mailroom/detail/platform.hpp>
+
 #include <cstdio>  // printf
 #include <cstring> // strcmp
 #include <string>  // string
+#include <utility> // move
 #include <vector>  // vector
 
 namespace {
@@ -27,6 +30,14 @@ struct command {
   std::string schedule;
 };
 
+/// What one scenario sets for all threads is not left to the next.
+model::program by_itself(model::program body) {
+  return [body = std::move(body)] {
+    mailroom::detail::threads_are_apart = true;
+    body();
+  };
+}
+
 std::vector<scenario::scenario> all_scenarios() {
   std::vector<scenario::scenario> all;
   scenario::add_spsc_queue(all);
@@ -39,6 +50,7 @@ std::vector<scenario::scenario> all_scenarios() {
   scenario::add_mailbox(all);
   scenario::add_topic(all);
   scenario::add_parked(all);
+  for (scenario::scenario& each : all) each.body = by_itself(std::move(each.body));
   return all;
 }
 
