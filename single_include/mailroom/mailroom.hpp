@@ -2616,7 +2616,8 @@ public:
 
   /// Makes an empty queue for exactly `capacity` messages; allocates here, and never again.
   ///
-  /// Cost      bit_ceil(capacity) words, and as many cells and spare_cells more
+  /// Cost      bit_ceil(capacity) words, and as many cells and spare_cells more; the object has
+  ///           4 KiB for those that are spare
   /// Throws    std::invalid_argument for 0, std::length_error for too many, and what the
   ///           allocator throws
   explicit mpmc_queue(std::size_t capacity, const Allocator& allocator = {})
@@ -2647,6 +2648,8 @@ public:
   {
     return producer{*this}.try_push(value);
   }
+  /// A message that is handed back is assigned to its argument, or made anew there if it has no
+  /// assignment that cannot throw: then the argument is a whole object, not part of another.
   queue_status try_push(T&& value)
     requires nothrow_message<T>
   {
@@ -2654,7 +2657,8 @@ public:
   }
 
   /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
-  /// the queue fills up during the call the arguments may have been used and their message dropped.
+  /// the queue becomes full or closed during the call the arguments may have been used, and their
+  /// message dropped.
   template <class... Args>
     requires std::constructible_from<T, Args...>
   queue_status try_emplace(Args&&... args) {
@@ -2691,7 +2695,9 @@ public:
   /// Progress  lock-free, if `evicted` is
   /// Cost      as try_push, and try_pop for each message handed over
   /// Throws    what `evicted` throws: its message is consumed, and `value` keeps its own
-  /// Returns   success, closed, busy
+  /// Orders    see try_push
+  /// Returns   success; closed; busy when there is no spare cell, perhaps behind messages that were
+  ///           handed over. The argument keeps its message unless success
   template <message_handler<T> F>
   queue_status force_push(T&& value, F&& evicted)
     requires nothrow_message<T>;
@@ -2701,9 +2707,9 @@ public:
   ///
   /// Caller    anyone
   /// Progress  wait-free
-  /// Cost      one RMW
+  /// Cost      one RMW, mostly; at most spare_cells
   /// Throws    what T's constructor throws
-  /// Returns   the claim; or busy
+  /// Returns   the claim; or busy when there is no spare cell
   template <class... Args>
     requires std::constructible_from<T, Args...>
   expected<claim, queue_status> try_claim(Args&&... args);
@@ -2762,6 +2768,7 @@ public:
   /// Progress  lock-free
   /// Cost      as try_pop; the message is not moved
   /// Throws    nothing
+  /// Orders    see try_push
   /// Returns   the message, which is out of the queue now; or as try_pop
   expected<received, queue_status> try_receive() noexcept;
 
@@ -2819,7 +2826,8 @@ struct queue_facts<mpmc_queue<T, Capacity, Allocator>> {
 /// The way in for a thread that pushes often. Its members promise what those of the queue promise;
 /// it takes a spare cell with the first message, and keeps one until it is destroyed.
 ///
-/// Caller    one thread at a time; the queue outlives it
+/// Caller    one thread at a time, and not from what the handle itself is running: a constructor,
+///           an iterator. These may use the queue. The queue outlives it
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::producer {
 public:
@@ -2860,7 +2868,8 @@ private:
 
 /// The way out for a thread that pops often: as producer.
 ///
-/// Caller    one thread at a time; the queue outlives it
+/// Caller    as for producer: a handler, an assignment or a destructor may use the queue, but not
+///           the handle that is running it
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::consumer {
 public:
@@ -2883,7 +2892,7 @@ private:
 
 /// A message that is not in the queue yet. Holding one blocks nobody.
 ///
-/// Caller    one thread at a time; the queue outlives it
+/// Caller    one thread at a time; the queue outlives it. Who was moved from can only be destroyed
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::claim {
 public:
@@ -2911,7 +2920,7 @@ private:
 
 /// A message that is out of the queue, and destroyed with this. Holding one blocks nobody.
 ///
-/// Caller    one thread at a time; the queue outlives it
+/// Caller    as for claim
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::received {
 public:
@@ -2932,11 +2941,10 @@ template <message_handler<T> F>
 queue_status mpmc_queue<T, Capacity, Allocator>::force_push(T&& value, F&& evicted)
   requires nothrow_message<T>
 {
-  producer in{*this};
-  typename cells::emptier out{cells_};
-  for (;;) {
-    const auto status = in.try_push(std::move(value));
+  for (;;) { // with one cell in hand at a time
+    const auto status = try_push(std::move(value));
     if (status != queue_status::full) return status;
+    typename cells::emptier out{cells_};
     const auto taken = out.take();
     if (taken == queue_status::busy) return taken;
     if (taken != queue_status::success) continue;
@@ -3119,9 +3127,9 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::consume_all(F&& handle
 //   lines, each message would cost the transfer of a line where now several share one, which counts
 //   most where the cores are far apart.
 // Decision: who finds a slot not ready looks twice more, a pause apart, before it reads the other
-//   side's position. A consumer that polls would take the line of tail from the producers each
-//   time, and keep them so slow that it goes on finding nothing. Not to look at tail at all would
-//   tell empty where there is something.
+//   side's position (a push only where each slot may be used). A consumer that polls would take the
+//   line of tail from the producers each time, and keep them so slow that it goes on finding
+//   nothing. Not to look at tail at all would tell empty where there is something.
 //
 // Sources: Vyukov, Bounded MPMC queue, 1024cores.net (the ring and its turns).
 
@@ -3173,8 +3181,8 @@ public:
   /// Returns   success; empty; closed; busy
   queue_status take_front(place& taken) noexcept;
 
-  /// The same for up to `count` positions, of which `first` is the first: as many as are free, or
-  /// there. The others follow by next.
+  /// The same for up to `count` positions, which is at least 1; `first` is the first of as many as
+  /// are free, or there. The others follow by next.
   ///
   /// Returns   as for one; on success `count` says how many
   queue_status take_back(place& first, std::size_t& count) noexcept;
@@ -3448,14 +3456,15 @@ std::size_t ticket_ring<T, Slots, Allocator>::ready(word at, word turn,
 // middle of being put in as inside, what is in the middle of being taken out as gone.
 //
 // Invariants
-//   (I1)  between the CAS and the store of a call runs nothing but the constructor, the move and
-//         the destructor of messages, and none of these throws
+//   (I1)  between the CAS and the store of a call runs nothing but a constructor, an assignment
+//         from and the destructor of a message, and none of these throws
 //
 // Decision: so that (I1) holds, what may throw or take long is done before the CAS, or after the
 //   store: a message whose constructor may throw is built beside the queue and moved in, and
 //   handlers and iterators get messages that were moved out.
-// Decision: a run takes several positions by one CAS where nothing of the caller's runs in between:
-//   from and to contiguous ranges, if building and assigning cannot throw. Else one by one.
+// Decision: a run takes several positions by one CAS where no iterator of the caller's runs in
+//   between: from and to contiguous ranges, if building and assigning cannot throw. Else one by
+//   one.
 
 #include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible
@@ -3523,7 +3532,8 @@ public:
   queue_status try_push(T&& value) noexcept { return put(std::move(value)); }
 
   /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
-  /// that may throw and the queue fills up during the call the arguments may have been used.
+  /// that may throw and the answer changes during the call (to full, closed or busy) the arguments
+  /// may have been used, and their message dropped.
   template <class... Args>
     requires std::constructible_from<T, Args...>
   queue_status try_emplace(Args&&... args) noexcept(std::is_nothrow_constructible_v<T, Args...>);

@@ -76,7 +76,8 @@ public:
 
   /// Makes an empty queue for exactly `capacity` messages; allocates here, and never again.
   ///
-  /// Cost      bit_ceil(capacity) words, and as many cells and spare_cells more
+  /// Cost      bit_ceil(capacity) words, and as many cells and spare_cells more; the object has
+  ///           4 KiB for those that are spare
   /// Throws    std::invalid_argument for 0, std::length_error for too many, and what the
   ///           allocator throws
   explicit mpmc_queue(std::size_t capacity, const Allocator& allocator = {})
@@ -107,6 +108,8 @@ public:
   {
     return producer{*this}.try_push(value);
   }
+  /// A message that is handed back is assigned to its argument, or made anew there if it has no
+  /// assignment that cannot throw: then the argument is a whole object, not part of another.
   queue_status try_push(T&& value)
     requires nothrow_message<T>
   {
@@ -114,7 +117,8 @@ public:
   }
 
   /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
-  /// the queue fills up during the call the arguments may have been used and their message dropped.
+  /// the queue becomes full or closed during the call the arguments may have been used, and their
+  /// message dropped.
   template <class... Args>
     requires std::constructible_from<T, Args...>
   queue_status try_emplace(Args&&... args) {
@@ -151,7 +155,9 @@ public:
   /// Progress  lock-free, if `evicted` is
   /// Cost      as try_push, and try_pop for each message handed over
   /// Throws    what `evicted` throws: its message is consumed, and `value` keeps its own
-  /// Returns   success, closed, busy
+  /// Orders    see try_push
+  /// Returns   success; closed; busy when there is no spare cell, perhaps behind messages that were
+  ///           handed over. The argument keeps its message unless success
   template <message_handler<T> F>
   queue_status force_push(T&& value, F&& evicted)
     requires nothrow_message<T>;
@@ -161,9 +167,9 @@ public:
   ///
   /// Caller    anyone
   /// Progress  wait-free
-  /// Cost      one RMW
+  /// Cost      one RMW, mostly; at most spare_cells
   /// Throws    what T's constructor throws
-  /// Returns   the claim; or busy
+  /// Returns   the claim; or busy when there is no spare cell
   template <class... Args>
     requires std::constructible_from<T, Args...>
   expected<claim, queue_status> try_claim(Args&&... args);
@@ -222,6 +228,7 @@ public:
   /// Progress  lock-free
   /// Cost      as try_pop; the message is not moved
   /// Throws    nothing
+  /// Orders    see try_push
   /// Returns   the message, which is out of the queue now; or as try_pop
   expected<received, queue_status> try_receive() noexcept;
 
@@ -279,7 +286,8 @@ struct queue_facts<mpmc_queue<T, Capacity, Allocator>> {
 /// The way in for a thread that pushes often. Its members promise what those of the queue promise;
 /// it takes a spare cell with the first message, and keeps one until it is destroyed.
 ///
-/// Caller    one thread at a time; the queue outlives it
+/// Caller    one thread at a time, and not from what the handle itself is running: a constructor,
+///           an iterator. These may use the queue. The queue outlives it
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::producer {
 public:
@@ -320,7 +328,8 @@ private:
 
 /// The way out for a thread that pops often: as producer.
 ///
-/// Caller    one thread at a time; the queue outlives it
+/// Caller    as for producer: a handler, an assignment or a destructor may use the queue, but not
+///           the handle that is running it
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::consumer {
 public:
@@ -343,7 +352,7 @@ private:
 
 /// A message that is not in the queue yet. Holding one blocks nobody.
 ///
-/// Caller    one thread at a time; the queue outlives it
+/// Caller    one thread at a time; the queue outlives it. Who was moved from can only be destroyed
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::claim {
 public:
@@ -371,7 +380,7 @@ private:
 
 /// A message that is out of the queue, and destroyed with this. Holding one blocks nobody.
 ///
-/// Caller    one thread at a time; the queue outlives it
+/// Caller    as for claim
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::received {
 public:
@@ -392,11 +401,10 @@ template <message_handler<T> F>
 queue_status mpmc_queue<T, Capacity, Allocator>::force_push(T&& value, F&& evicted)
   requires nothrow_message<T>
 {
-  producer in{*this};
-  typename cells::emptier out{cells_};
-  for (;;) {
-    const auto status = in.try_push(std::move(value));
+  for (;;) { // with one cell in hand at a time
+    const auto status = try_push(std::move(value));
     if (status != queue_status::full) return status;
+    typename cells::emptier out{cells_};
     const auto taken = out.take();
     if (taken == queue_status::busy) return taken;
     if (taken != queue_status::success) continue;

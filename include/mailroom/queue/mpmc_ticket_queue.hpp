@@ -22,14 +22,15 @@
 // middle of being put in as inside, what is in the middle of being taken out as gone.
 //
 // Invariants
-//   (I1)  between the CAS and the store of a call runs nothing but the constructor, the move and
-//         the destructor of messages, and none of these throws
+//   (I1)  between the CAS and the store of a call runs nothing but a constructor, an assignment
+//         from and the destructor of a message, and none of these throws
 //
 // Decision: so that (I1) holds, what may throw or take long is done before the CAS, or after the
 //   store: a message whose constructor may throw is built beside the queue and moved in, and
 //   handlers and iterators get messages that were moved out.
-// Decision: a run takes several positions by one CAS where nothing of the caller's runs in between:
-//   from and to contiguous ranges, if building and assigning cannot throw. Else one by one.
+// Decision: a run takes several positions by one CAS where no iterator of the caller's runs in
+//   between: from and to contiguous ranges, if building and assigning cannot throw. Else one by
+//   one.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
@@ -105,7 +106,8 @@ public:
   queue_status try_push(T&& value) noexcept { return put(std::move(value)); }
 
   /// Builds a message from the arguments at the back. Everything else is as for try_push, but where
-  /// that may throw and the queue fills up during the call the arguments may have been used.
+  /// that may throw and the answer changes during the call (to full, closed or busy) the arguments
+  /// may have been used, and their message dropped.
   template <class... Args>
     requires std::constructible_from<T, Args...>
   queue_status try_emplace(Args&&... args) noexcept(std::is_nothrow_constructible_v<T, Args...>);

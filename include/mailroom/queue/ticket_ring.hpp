@@ -57,9 +57,9 @@
 //   lines, each message would cost the transfer of a line where now several share one, which counts
 //   most where the cores are far apart.
 // Decision: who finds a slot not ready looks twice more, a pause apart, before it reads the other
-//   side's position. A consumer that polls would take the line of tail from the producers each
-//   time, and keep them so slow that it goes on finding nothing. Not to look at tail at all would
-//   tell empty where there is something.
+//   side's position (a push only where each slot may be used). A consumer that polls would take the
+//   line of tail from the producers each time, and keep them so slow that it goes on finding
+//   nothing. Not to look at tail at all would tell empty where there is something.
 //
 // Sources: Vyukov, Bounded MPMC queue, 1024cores.net (the ring and its turns).
 
@@ -117,8 +117,8 @@ public:
   /// Returns   success; empty; closed; busy
   queue_status take_front(place& taken) noexcept;
 
-  /// The same for up to `count` positions, of which `first` is the first: as many as are free, or
-  /// there. The others follow by next.
+  /// The same for up to `count` positions, which is at least 1; `first` is the first of as many as
+  /// are free, or there. The others follow by next.
   ///
   /// Returns   as for one; on success `count` says how many
   queue_status take_back(place& first, std::size_t& count) noexcept;

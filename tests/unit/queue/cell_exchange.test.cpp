@@ -8,6 +8,7 @@
 #include <support/tracked.hpp>
 
 #include <cstddef> // size_t
+#include <cstdint> // uint64_t
 #include <memory>  // allocator
 #include <utility> // move
 #include <vector>  // vector
@@ -19,7 +20,7 @@ using exchange = mailroom::detail::cell_exchange<test::tracked, mailroom::dynami
                                                  std::allocator<test::tracked>>;
 
 exchange make(std::size_t capacity) {
-  return exchange{capacity, std::allocator<test::tracked>{}, 0U - 3};
+  return exchange{capacity, std::allocator<test::tracked>{}, std::uint64_t{0} - 3};
 }
 
 queue_status put(exchange::filler& hand, int value) {

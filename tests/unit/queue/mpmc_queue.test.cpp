@@ -336,7 +336,8 @@ TEST_CASE(
 TEST_CASE("mpmc_queue: a handler may take messages, fill the queue and go round it many times") {
   test::ledger book;
   for (const std::size_t capacity : {1U, 2U, 3U, 7U}) {
-    auto queue = test_access::starting_at<mpmc_queue<test::tracked>>(capacity, 0U - 20);
+    auto queue =
+        test_access::starting_at<mpmc_queue<test::tracked>>(capacity, std::uint64_t{0} - 20);
     fill(queue);
     std::size_t calls = 0;
     queue.consume_all([&](test::tracked&& message) {
@@ -392,7 +393,7 @@ TEST_CASE("mpmc_queue: R-46: behind 64 calls in progress the next one answers bu
   {
     constexpr std::size_t most = mpmc_queue<test::tracked>::spare_cells;
     static_assert(most == 64);
-    auto queue = test_access::starting_at<mpmc_queue<test::tracked>>(100, 0U - 30);
+    auto queue = test_access::starting_at<mpmc_queue<test::tracked>>(100, std::uint64_t{0} - 30);
     for (int round = 0; round != 3; ++round) {
       CHECK(fill(queue) == 100);
       bool reached = false;
@@ -436,16 +437,21 @@ TEST_CASE("mpmc_queue: one call less, and there is still a cell") {
 }
 
 TEST_CASE("mpmc_queue: full, empty and closed are true answers even without a cell") {
-  mpmc_queue<int> queue{64};
-  for (int i = 0; i != 64; ++i) (void)queue.try_push(i);
-  nested(queue, 63, [&queue] {
-    while (queue.try_push(1) == queue_status::success) {
-    }
-    queue.consume_all([&queue](int&&) {
-      (void)queue.size_approx();
-      CHECK(queue.try_push(2) == queue_status::busy);
-    });
-  });
+  mpmc_queue<int> queue{2};
+  {
+    std::vector<mpmc_queue<int>::claim> claims;
+    while (claims.size() != 64) claims.push_back(std::move(*queue.try_claim(-1)));
+    CHECK(queue.try_push(1) == queue_status::busy);
+    claims.pop_back();
+    CHECK(queue.try_push(1) == queue_status::success);
+    CHECK(queue.try_push(2) == queue_status::success);
+    claims.push_back(std::move(*queue.try_claim(-1)));
+    CHECK(queue.try_push(3) == queue_status::full);
+    CHECK(claims.back().commit() == queue_status::full);
+    CHECK(queue.try_pop().error() == queue_status::busy);
+    CHECK(!queue.seal());
+  }
+  CHECK(queue.try_pop().value_or(0) == 1);
   mpmc_queue<int> other{64};
   for (int i = 0; i != 64; ++i) (void)other.try_push(i);
   nested(other, 64, [&other] {
@@ -479,7 +485,7 @@ TEST_CASE("mpmc_queue: an exception out of 64 calls gives all their cells back")
 TEST_CASE("mpmc_queue: a queue as large as its users never refuses one push and one pop of each") {
   const test::watchdog guard{"mpmc_queue: a queue as large as its users"};
   for (const std::size_t users : {1U, 2U, 3U, 4U}) {
-    auto queue = test_access::starting_at<mpmc_queue<std::size_t>>(users, 0U - 1000);
+    auto queue = test_access::starting_at<mpmc_queue<std::size_t>>(users, std::uint64_t{0} - 1000);
     std::vector<std::function<void()>> bodies;
     std::vector<int> refusals(users, 0);
     for (std::size_t user = 0; user != users; ++user) {

@@ -14,12 +14,12 @@
 #include <atomic>      // atomic
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
-#include <functional>  // function
 #include <iterator>    // back_inserter
 #include <memory>      // addressof, make_unique, unique_ptr
 #include <optional>    // optional
 #include <span>        // span
 #include <string>      // string
+#include <thread>      // this_thread
 #include <type_traits> // is_copy_constructible, ...
 #include <utility>     // move
 #include <vector>      // vector
@@ -55,7 +55,7 @@ concept forces = requires(Queue& queue, typename Queue::value_type&& message) {
 
 TEST_CASE("mpmc_queue: what goes in through handles comes out in order, whoever takes it out") {
   for (const std::size_t capacity : {1U, 2U, 3U, 5U, 64U, 100U}) {
-    auto queue = test_access::starting_at<mpmc_queue<int>>(capacity, 0U - 50);
+    auto queue = test_access::starting_at<mpmc_queue<int>>(capacity, std::uint64_t{0} - 50);
     mpmc_queue<int>::producer one{queue};
     mpmc_queue<int>::producer two{queue};
     mpmc_queue<int>::consumer first{queue};
@@ -296,7 +296,7 @@ TEST_CASE("mpmc_queue: a push by force hands the oldest messages over, in order,
   static_assert(forces<mpmc_queue<test::move_only>>);
   static_assert(!forces<mpmc_queue<test::throwing_move>>);
   for (const std::size_t capacity : {1U, 2U, 3U, 8U}) {
-    auto queue = test_access::starting_at<mpmc_queue<int>>(capacity, 0U - 5);
+    auto queue = test_access::starting_at<mpmc_queue<int>>(capacity, std::uint64_t{0} - 5);
     numbers out;
     for (int i = 0; i != 50; ++i) {
       int message = i;
@@ -327,6 +327,18 @@ TEST_CASE("mpmc_queue: a push by force that cannot be keeps its message and hand
   CHECK(message == "stays");
   all.clear();
   CHECK(*queue.try_pop() == "old");
+}
+
+TEST_CASE("mpmc_queue: a push by force needs one spare cell at a time") {
+  mpmc_queue<int> queue{3};
+  for (int i = 0; i != 3; ++i) CHECK(queue.try_push(i) == queue_status::success);
+  std::vector<mpmc_queue<int>::claim> claims;
+  while (claims.size() != 63) claims.push_back(std::move(*queue.try_claim(-1)));
+  numbers out;
+  CHECK(queue.force_push(3, [&](int&& old) { out.push_back(old); }) == queue_status::success);
+  CHECK(out == numbers{0});
+  claims.clear();
+  CHECK(drain(queue) == numbers{1, 2, 3});
 }
 
 TEST_CASE("mpmc_queue: what a sink throws costs the message that it was given, and no other") {
