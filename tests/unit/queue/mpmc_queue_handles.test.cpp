@@ -359,32 +359,32 @@ TEST_CASE("mpmc_queue: what a sink throws costs the message that it was given, a
 
 TEST_CASE("mpmc_queue: threads with handles, claims and force lose and double nothing") {
   const test::watchdog guard{"mpmc_queue: all ways at once"};
-  constexpr std::uint64_t each = 5000;
-  constexpr std::uint64_t senders = 3;
-  mpmc_queue<std::uint64_t> queue{3};
+  constexpr std::size_t each = 5000;
+  constexpr std::size_t senders = 3;
+  mpmc_queue<std::size_t> queue{3};
   std::vector<std::atomic<int>> seen(senders * each);
-  std::atomic<std::uint64_t> left{senders};
-  std::atomic<std::uint64_t> taken{0};
-  const auto take = [&](std::uint64_t message) {
+  std::atomic<std::size_t> left{senders};
+  std::atomic<std::size_t> taken{0};
+  const auto take = [&](std::size_t message) {
     seen[message].fetch_add(1);
     taken.fetch_add(1);
   };
-  const auto by_handle = [&](std::uint64_t first) {
-    mpmc_queue<std::uint64_t>::producer in{queue};
-    for (std::uint64_t i = 0; i != each; ++i) {
+  const auto by_handle = [&](std::size_t first) {
+    mpmc_queue<std::size_t>::producer in{queue};
+    for (std::size_t i = 0; i != each; ++i) {
       while (in.try_push(first + i) != queue_status::success) std::this_thread::yield();
     }
     left.fetch_sub(1);
   };
-  const auto by_claim = [&](std::uint64_t first) {
-    for (std::uint64_t i = 0; i != each; ++i) {
+  const auto by_claim = [&](std::size_t first) {
+    for (std::size_t i = 0; i != each; ++i) {
       auto made = queue.try_claim(first + i);
       while (made->commit() != queue_status::success) std::this_thread::yield();
     }
     left.fetch_sub(1);
   };
-  const auto by_force = [&](std::uint64_t first) {
-    for (std::uint64_t i = 0; i != each; ++i) {
+  const auto by_force = [&](std::size_t first) {
+    for (std::size_t i = 0; i != each; ++i) {
       (void)queue.force_push(first + i, take);
     }
     left.fetch_sub(1);
@@ -398,7 +398,7 @@ TEST_CASE("mpmc_queue: threads with handles, claims and force lose and double no
     }
   };
   const auto pop = [&] {
-    mpmc_queue<std::uint64_t>::consumer out{queue};
+    mpmc_queue<std::size_t>::consumer out{queue};
     for (;;) {
       const bool is_over = left.load() == 0;
       const auto message = out.try_pop();
