@@ -420,9 +420,7 @@ void add_mpmc_queue(std::vector<scenario>& all) {
                  is_never_full(false), weak});
   all.push_back({"mpmc_queue: by handles, 1 place", by_handles({1})});
   all.push_back({"mpmc_queue: by handles, 2 places, hints move",
-                 by_handles({.capacity = 2, .passed = until_hints_move}),
-                 {},
-                 depth::deep});
+                 by_handles({.capacity = 2, .passed = until_hints_move})});
   all.push_back({"mpmc_queue: in place, 1 place", in_place(1)});
   all.push_back({"mpmc_queue: in place, 2 places", in_place(2)});
   all.push_back({"mpmc_queue: pushes by force", pushes_by_force});
