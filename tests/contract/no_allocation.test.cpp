@@ -167,6 +167,28 @@ TEST_CASE("no_allocation: a ring of many threads allocates twice, when it is con
   CHECK(queue.seal());
 }
 
+TEST_CASE("no_allocation: handles, messages in place and pushes by force allocate nothing") {
+  mailroom::mpmc_queue<int> queue{3};
+  count allocations;
+  int taken = 0;
+  {
+    mailroom::mpmc_queue<int>::producer in{queue};
+    mailroom::mpmc_queue<int>::consumer out{queue};
+    for (int i = 0; i != 100; ++i) {
+      if (in.try_push(i) != mailroom::queue_status::success) break;
+      if (queue.try_claim(i)->commit() != mailroom::queue_status::success) break;
+      for (int k = 0; k != 3; ++k) {
+        (void)queue.force_push(int{k}, [&taken](int&&) { ++taken; });
+      }
+      taken += out.try_pop() ? 1 : 0;
+      taken += queue.try_receive() ? 1 : 0;
+      taken += static_cast<int>(out.consume_all([](int&&) {}));
+    }
+  }
+  CHECK(allocations.end() == 0);
+  CHECK(taken == 500); // of five that were put in each time
+}
+
 TEST_CASE("no_allocation: a queue without a bound allocates until it has been as full as it gets") {
   count allocations;
   mailroom::mpsc_queue<int> queue;
