@@ -418,13 +418,17 @@ using std::mutex;
 #ifndef MAILROOM_DETAIL_CAPACITY_HPP
 #define MAILROOM_DETAIL_CAPACITY_HPP
 
-// How many messages a queue may hold, checked once, at construction.
+// How many messages a queue may hold, checked once, at construction; how many it holds about now.
 //
 // A ring of slots is a power of two, so that a position becomes a slot by one mask; the capacity is
 // exactly what was asked for, so a ring may have slots that are never used at the same time.
+//
+// Decision: no std::min and std::max. <algorithm> made one line in six of what whoever includes a
+//   queue compiles, and nothing else of it is used.
 
 #include <bit>     // bit_ceil
 #include <cstddef> // size_t
+#include <cstdint> // int64_t, uint64_t
 #include <limits>  // numeric_limits
 
 namespace mailroom::inline v0 {
@@ -448,6 +452,29 @@ constexpr std::size_t checked_capacity(std::size_t capacity, std::size_t most = 
 
 /// The number of slots of a ring for `capacity` messages: the least power of two that holds them.
 constexpr std::size_t slots_for(std::size_t capacity) noexcept { return std::bit_ceil(capacity); }
+
+template <class Number>
+constexpr Number smaller_of(Number one, Number other) noexcept {
+  return other < one ? other : one;
+}
+template <class Number>
+constexpr Number larger_of(Number one, Number other) noexcept {
+  return one < other ? other : one;
+}
+
+/// The distance of two positions as a number of messages, in [0, capacity]: they were read one
+/// after the other, and both may have moved meanwhile.
+constexpr std::size_t size_within(std::uint64_t distance, std::size_t capacity) noexcept {
+  if (static_cast<std::int64_t>(distance) <= 0) return 0;
+  return static_cast<std::size_t>(smaller_of<std::uint64_t>(distance, capacity));
+}
+
+/// How many messages are in `queue` about now, in [0, capacity()].
+template <class Queue>
+std::size_t approx_size(const Queue& queue) noexcept {
+  const std::uint64_t out = queue.popped();
+  return size_within(queue.pushed() - out, queue.capacity());
+}
 
 } // namespace detail
 } // namespace mailroom::inline v0
@@ -1257,10 +1284,9 @@ auto deadline_at(const std::chrono::time_point<Clock, Duration>& point) {
 // Sources: Lamport, Specifying Concurrent Program Modules, TOPLAS 1983 (the ring); Le, Guatto,
 // Cohen, Pop, Correct and Efficient Bounded FIFO Queues, SBAC-PAD 2013 (the orders and the copies).
 
-#include <algorithm> // max, min
-#include <cstddef>   // size_t
-#include <cstdint>   // uint64_t
-#include <span>      // span
+#include <cstddef> // size_t
+#include <cstdint> // uint64_t
+#include <span>    // span
 
 namespace mailroom::inline v0::detail {
 
@@ -1287,7 +1313,7 @@ public:
 private:
   static constexpr std::size_t slots =
       Capacity == dynamic_capacity ? dynamic_capacity : slots_for(Capacity);
-  static constexpr std::size_t cells_ahead = std::max<std::size_t>(4 * line_bytes / sizeof(T), 1);
+  static constexpr std::size_t cells_ahead = larger_of<std::size_t>(4 * line_bytes / sizeof(T), 1);
 
   cell<T>* slot(std::uint64_t at) noexcept { return &cells_[index(at)]; }
   std::size_t index(std::uint64_t at) const noexcept {
@@ -1296,7 +1322,7 @@ private:
   /// The slots of [at, end) that stand in one piece.
   std::span<cell<T>> piece(std::uint64_t at, std::uint64_t end) noexcept {
     const std::uint64_t before_wrap = cells_.size() - index(at);
-    return {slot(at), static_cast<std::size_t>(std::min(end - at, before_wrap))};
+    return {slot(at), static_cast<std::size_t>(smaller_of(end - at, before_wrap))};
   }
 
   // Constant after construction, but for the cells.
@@ -1448,10 +1474,9 @@ private:
 // Sources: Giacomoni, Moseley, Vachharajani, FastForward for Efficient Pipeline Parallelism, PPoPP
 // 2008 (slots that say themselves whether they are full); index_ring.hpp for the rest.
 
-#include <algorithm> // min
-#include <cstddef>   // size_t
-#include <cstdint>   // int64_t, uint64_t
-#include <span>      // span
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint64_t
+#include <span>    // span
 
 namespace mailroom::inline v0::detail {
 
@@ -1558,7 +1583,7 @@ public:
     if (first == nullptr) return {};
     const std::uint64_t free = ring_.capacity_ - (at_ - ring_.seen_head_);
     const std::size_t in_line = cells_in_line - cell_;
-    return {first, static_cast<std::size_t>(std::min<std::uint64_t>(in_line, free))};
+    return {first, static_cast<std::size_t>(smaller_of<std::uint64_t>(in_line, free))};
   }
 
   /// The next `count` of these cells hold a message now.
@@ -1674,10 +1699,9 @@ private:
 // Decision: if an iterator or a constructor throws in the middle of a range, what was taken before
 //   is published: an input iterator cannot give it back.
 
-#include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible, assignable_from
 #include <cstddef>     // size_t
-#include <cstdint>     // int64_t, uint64_t
+#include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
 #include <memory>      // addressof, allocator
 #include <span>        // span
@@ -1838,7 +1862,7 @@ public:
   ///
   /// Caller    anyone
   /// Progress  wait-free
-  size_type size_approx() const noexcept;
+  size_type size_approx() const noexcept { return detail::approx_size(*this); }
 
   /// How many messages fit: exactly what was asked for.
   size_type capacity() const noexcept { return ring_.capacity(); }
@@ -1906,7 +1930,7 @@ I spsc_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
   while (left != 0 && first != last) {
     const cells room = back.room();
     if (room.empty()) break;
-    for (detail::cell<T>& each : room.first(std::min(room.size(), left))) {
+    for (detail::cell<T>& each : room.first(detail::smaller_of(room.size(), left))) {
       if (first == last) break;
       each.construct(*first);
       back.built(1);
@@ -1930,7 +1954,7 @@ template <class F>
 std::size_t spsc_queue<T, Capacity, Allocator>::try_write_n(size_type max, F&& fill) {
   writer back{ring_};
   const cells room = back.room();
-  const size_type most = std::min(room.size(), max);
+  const size_type most = detail::smaller_of(room.size(), max);
   if (most == 0) return 0;
   const size_type count = fill(room.front().place(), most);
   back.built(count);
@@ -1971,7 +1995,7 @@ std::size_t spsc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) 
   while (count != max) {
     const cells ready = front.ready();
     if (ready.empty()) break;
-    for (detail::cell<T>& each : ready.first(std::min(ready.size(), max - count))) {
+    for (detail::cell<T>& each : ready.first(detail::smaller_of(ready.size(), max - count))) {
       *out = std::move(each.value());
       each.destroy();
       front.taken(1);
@@ -2028,13 +2052,6 @@ void spsc_queue<T, Capacity, Allocator>::release(size_type count) noexcept {
   reader front{ring_};
   for (detail::cell<T>& each : front.ready().first(count)) each.destroy();
   front.taken(count);
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-std::size_t spsc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
-  const std::uint64_t out = popped();
-  const auto size = static_cast<std::int64_t>(pushed() - out);
-  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
 }
 
 } // namespace mailroom::inline v0
@@ -2578,10 +2595,9 @@ cell_exchange<T, Slots, Allocator>::~cell_exchange() {
 //   ends of the ring as two shared numbers, which everybody reads and writes in every call, were
 //   slower with two threads and more; hints alone made each call walk.
 
-#include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible
 #include <cstddef>     // size_t
-#include <cstdint>     // int64_t, uint64_t
+#include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
 #include <memory>      // addressof, allocator, construct_at, destroy_at
 #include <span>        // span
@@ -2785,7 +2801,7 @@ public:
   ///
   /// Caller    anyone
   /// Progress  lock-free
-  size_type size_approx() const noexcept;
+  size_type size_approx() const noexcept { return detail::approx_size(*this); }
 
   /// How many messages fit: exactly what was asked for.
   size_type capacity() const noexcept { return cells_.ring().capacity(); }
@@ -2974,13 +2990,6 @@ auto mpmc_queue<T, Capacity, Allocator>::try_receive() noexcept
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-std::size_t mpmc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
-  const std::uint64_t out = popped();
-  const auto size = static_cast<std::int64_t>(pushed() - out);
-  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
-}
-
-template <message T, std::size_t Capacity, class Allocator>
 template <std::input_iterator I, std::sentinel_for<I> S>
   requires range_element<std::iter_reference_t<I>, T>
 I mpmc_queue<T, Capacity, Allocator>::producer::try_push_range(I first, S last) {
@@ -3133,9 +3142,8 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::consume_all(F&& handle
 //
 // Sources: Vyukov, Bounded MPMC queue, 1024cores.net (the ring and its turns).
 
-#include <algorithm> // min
-#include <cstddef>   // size_t
-#include <cstdint>   // int64_t, uint64_t
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint64_t
 
 namespace mailroom::inline v0::detail {
 
@@ -3412,7 +3420,7 @@ template <class T, std::size_t Slots, class Allocator>
 std::size_t ticket_ring<T, Slots, Allocator>::room(word at, std::size_t most) const noexcept {
   if (capacity_ == slots_.size()) return most;
   const word inside = (at - seen_head_.load(memory_order::relaxed)) / 2; // (I5)
-  return inside < capacity_ ? std::min(most, capacity_ - static_cast<std::size_t>(inside)) : 0;
+  return inside < capacity_ ? smaller_of(most, capacity_ - static_cast<std::size_t>(inside)) : 0;
 }
 
 /// How many slots from `at` on, at most `most`, are at their turn: at `turn` the first.
@@ -3466,10 +3474,9 @@ std::size_t ticket_ring<T, Slots, Allocator>::ready(word at, word turn,
 //   between: from and to contiguous ranges, if building and assigning cannot throw. Else one by
 //   one.
 
-#include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible
 #include <cstddef>     // size_t
-#include <cstdint>     // int64_t, uint64_t
+#include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, contiguous_iterator, ...
 #include <memory>      // allocator, to_address
 #include <span>        // span
@@ -3608,7 +3615,7 @@ public:
   ///
   /// Caller    anyone
   /// Progress  wait-free
-  size_type size_approx() const noexcept;
+  size_type size_approx() const noexcept { return detail::approx_size(*this); }
 
   /// How many messages fit: exactly what was asked for.
   size_type capacity() const noexcept { return ring_.capacity(); }
@@ -3754,13 +3761,6 @@ std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::consume_all(F&& handler) 
   return count;
 }
 
-template <message T, std::size_t Capacity, class Allocator>
-std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::size_approx() const noexcept {
-  const std::uint64_t out = popped();
-  const auto size = static_cast<std::int64_t>(pushed() - out);
-  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
-}
-
 /// Puts a message in that is built in its slot, or beside it where that may throw. (I1)
 template <message T, std::size_t Capacity, class Allocator>
 template <class... Args>
@@ -3891,11 +3891,10 @@ void mpmc_ticket_queue<T, Capacity, Allocator>::end_message(place at) noexcept {
 // Single-Consumer Queue, 2020 (the consumer frees them); Tokio's mpsc channel (a number noted when
 // the hint has moved).
 
-#include <algorithm> // max
-#include <bit>       // bit_floor
-#include <cstddef>   // size_t
-#include <cstdint>   // uint64_t
-#include <memory>    // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
+#include <bit>     // bit_floor
+#include <cstddef> // size_t
+#include <cstdint> // uint64_t
+#include <memory>  // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
 
 namespace mailroom::inline v0::detail {
 
@@ -3907,7 +3906,7 @@ public:
 
   /// How many slots a block has.
   static constexpr std::size_t block_slots =
-      std::max(least_block_slots, std::bit_floor(block_bytes / sizeof(Slot)));
+      larger_of(least_block_slots, std::bit_floor(block_bytes / sizeof(Slot)));
 
   /// Makes an empty row that begins at position `first`.
   ///
@@ -5064,7 +5063,6 @@ typename reader_cursors<Allocator>::cursor& reader_cursors<Allocator>::add_chunk
 // Decision: many producers need messages whose move cannot throw: a position that was claimed must
 //   be filled. What may throw is built before the claim, which also keeps the claim short.
 
-#include <algorithm>   // min
 #include <cstddef>     // size_t
 #include <cstdint>     // int64_t, uint64_t
 #include <iterator>    // input_iterator, sentinel_for, iter_reference_t
@@ -5326,7 +5324,7 @@ gated_ring<T, arity::many, Allocator>::gated_ring(std::size_t capacity, const Al
 template <class T, class Allocator>
 gated_ring<T, arity::many, Allocator>::~gated_ring() {
   const position last = end();
-  for (position at = last - std::min<position>(last - first_, slots_.size()); at != last; ++at) {
+  for (position at = last - smaller_of<position>(last - first_, slots_.size()); at != last; ++at) {
     if (slot(at).stamp.load(memory_order::relaxed) == at + 1) slot(at).message.destroy(); // (I4)
   }
 }
@@ -5728,10 +5726,9 @@ T overtaken_reader<T, Producers, Allocator>::message() const noexcept {
 // Sources: Thompson, Farley, Barker, Gee, Stewart, Disruptor, 2011 (a ring and a place for each
 // reader). That a claim comes after the check for room, and readers may come and go, is ours.
 
-#include <algorithm>   // min
 #include <concepts>    // assignable_from, constructible_from, copy_constructible, invocable
 #include <cstddef>     // size_t
-#include <cstdint>     // int64_t, uint64_t
+#include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
 #include <memory>      // allocator
 #include <span>        // span
@@ -6036,10 +6033,7 @@ std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::consume_all(
 
 template <message T, broadcast_mode Mode, arity Producers, class Allocator>
 std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::size_approx() const noexcept {
-  const std::uint64_t ahead = place_.ahead();
-  return static_cast<std::int64_t>(ahead) <= 0
-             ? 0
-             : static_cast<std::size_t>(std::min<std::uint64_t>(ahead, capacity_));
+  return detail::size_within(place_.ahead(), capacity_);
 }
 
 } // namespace mailroom::inline v0

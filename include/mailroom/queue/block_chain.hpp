@@ -60,13 +60,13 @@
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
+#include <mailroom/detail/capacity.hpp>
 #include <mailroom/core/status.hpp>
 
-#include <algorithm> // max
-#include <bit>       // bit_floor
-#include <cstddef>   // size_t
-#include <cstdint>   // uint64_t
-#include <memory>    // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
+#include <bit>     // bit_floor
+#include <cstddef> // size_t
+#include <cstdint> // uint64_t
+#include <memory>  // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
 
 namespace mailroom::inline v0::detail {
 
@@ -78,7 +78,7 @@ public:
 
   /// How many slots a block has.
   static constexpr std::size_t block_slots =
-      std::max(least_block_slots, std::bit_floor(block_bytes / sizeof(Slot)));
+      larger_of(least_block_slots, std::bit_floor(block_bytes / sizeof(Slot)));
 
   /// Makes an empty row that begins at position `first`.
   ///

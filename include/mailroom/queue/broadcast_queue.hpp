@@ -41,10 +41,9 @@
 #include <mailroom/queue/gated_ring.hpp>
 #include <mailroom/queue/overwriting_ring.hpp>
 
-#include <algorithm>   // min
 #include <concepts>    // assignable_from, constructible_from, copy_constructible, invocable
 #include <cstddef>     // size_t
-#include <cstdint>     // int64_t, uint64_t
+#include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
 #include <memory>      // allocator
 #include <span>        // span
@@ -349,10 +348,7 @@ std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::consume_all(
 
 template <message T, broadcast_mode Mode, arity Producers, class Allocator>
 std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::size_approx() const noexcept {
-  const std::uint64_t ahead = place_.ahead();
-  return static_cast<std::int64_t>(ahead) <= 0
-             ? 0
-             : static_cast<std::size_t>(std::min<std::uint64_t>(ahead, capacity_));
+  return detail::size_within(place_.ahead(), capacity_);
 }
 
 } // namespace mailroom::inline v0

@@ -51,7 +51,6 @@
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/queue/reader_cursors.hpp>
 
-#include <algorithm>   // min
 #include <cstddef>     // size_t
 #include <cstdint>     // int64_t, uint64_t
 #include <iterator>    // input_iterator, sentinel_for, iter_reference_t
@@ -313,7 +312,7 @@ gated_ring<T, arity::many, Allocator>::gated_ring(std::size_t capacity, const Al
 template <class T, class Allocator>
 gated_ring<T, arity::many, Allocator>::~gated_ring() {
   const position last = end();
-  for (position at = last - std::min<position>(last - first_, slots_.size()); at != last; ++at) {
+  for (position at = last - smaller_of<position>(last - first_, slots_.size()); at != last; ++at) {
     if (slot(at).stamp.load(memory_order::relaxed) == at + 1) slot(at).message.destroy(); // (I4)
   }
 }

@@ -40,10 +40,9 @@
 #include <mailroom/detail/capacity.hpp>
 #include <mailroom/detail/storage.hpp>
 
-#include <algorithm> // max, min
-#include <cstddef>   // size_t
-#include <cstdint>   // uint64_t
-#include <span>      // span
+#include <cstddef> // size_t
+#include <cstdint> // uint64_t
+#include <span>    // span
 
 namespace mailroom::inline v0::detail {
 
@@ -70,7 +69,7 @@ public:
 private:
   static constexpr std::size_t slots =
       Capacity == dynamic_capacity ? dynamic_capacity : slots_for(Capacity);
-  static constexpr std::size_t cells_ahead = std::max<std::size_t>(4 * line_bytes / sizeof(T), 1);
+  static constexpr std::size_t cells_ahead = larger_of<std::size_t>(4 * line_bytes / sizeof(T), 1);
 
   cell<T>* slot(std::uint64_t at) noexcept { return &cells_[index(at)]; }
   std::size_t index(std::uint64_t at) const noexcept {
@@ -79,7 +78,7 @@ private:
   /// The slots of [at, end) that stand in one piece.
   std::span<cell<T>> piece(std::uint64_t at, std::uint64_t end) noexcept {
     const std::uint64_t before_wrap = cells_.size() - index(at);
-    return {slot(at), static_cast<std::size_t>(std::min(end - at, before_wrap))};
+    return {slot(at), static_cast<std::size_t>(smaller_of(end - at, before_wrap))};
   }
 
   // Constant after construction, but for the cells.

@@ -51,10 +51,9 @@
 #include <mailroom/detail/capacity.hpp>
 #include <mailroom/detail/storage.hpp>
 
-#include <algorithm> // min
-#include <cstddef>   // size_t
-#include <cstdint>   // int64_t, uint64_t
-#include <span>      // span
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint64_t
+#include <span>    // span
 
 namespace mailroom::inline v0::detail {
 
@@ -161,7 +160,7 @@ public:
     if (first == nullptr) return {};
     const std::uint64_t free = ring_.capacity_ - (at_ - ring_.seen_head_);
     const std::size_t in_line = cells_in_line - cell_;
-    return {first, static_cast<std::size_t>(std::min<std::uint64_t>(in_line, free))};
+    return {first, static_cast<std::size_t>(smaller_of<std::uint64_t>(in_line, free))};
   }
 
   /// The next `count` of these cells hold a message now.

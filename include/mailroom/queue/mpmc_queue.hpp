@@ -38,10 +38,9 @@
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/queue/cell_exchange.hpp>
 
-#include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible
 #include <cstddef>     // size_t
-#include <cstdint>     // int64_t, uint64_t
+#include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
 #include <memory>      // addressof, allocator, construct_at, destroy_at
 #include <span>        // span
@@ -245,7 +244,7 @@ public:
   ///
   /// Caller    anyone
   /// Progress  lock-free
-  size_type size_approx() const noexcept;
+  size_type size_approx() const noexcept { return detail::approx_size(*this); }
 
   /// How many messages fit: exactly what was asked for.
   size_type capacity() const noexcept { return cells_.ring().capacity(); }
@@ -431,13 +430,6 @@ auto mpmc_queue<T, Capacity, Allocator>::try_receive() noexcept
   const auto status = taken.own_.take();
   if (status != queue_status::success) return unexpected{status};
   return taken;
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-std::size_t mpmc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
-  const std::uint64_t out = popped();
-  const auto size = static_cast<std::int64_t>(pushed() - out);
-  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
 }
 
 template <message T, std::size_t Capacity, class Allocator>

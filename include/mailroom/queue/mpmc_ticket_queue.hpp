@@ -40,10 +40,9 @@
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/queue/ticket_ring.hpp>
 
-#include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible
 #include <cstddef>     // size_t
-#include <cstdint>     // int64_t, uint64_t
+#include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, contiguous_iterator, ...
 #include <memory>      // allocator, to_address
 #include <span>        // span
@@ -182,7 +181,7 @@ public:
   ///
   /// Caller    anyone
   /// Progress  wait-free
-  size_type size_approx() const noexcept;
+  size_type size_approx() const noexcept { return detail::approx_size(*this); }
 
   /// How many messages fit: exactly what was asked for.
   size_type capacity() const noexcept { return ring_.capacity(); }
@@ -326,13 +325,6 @@ std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::consume_all(F&& handler) 
     handler(*std::move(one));
   }
   return count;
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-std::size_t mpmc_ticket_queue<T, Capacity, Allocator>::size_approx() const noexcept {
-  const std::uint64_t out = popped();
-  const auto size = static_cast<std::int64_t>(pushed() - out);
-  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
 }
 
 /// Puts a message in that is built in its slot, or beside it where that may throw. (I1)

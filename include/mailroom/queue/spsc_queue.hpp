@@ -33,10 +33,9 @@
 #include <mailroom/queue/index_ring.hpp>
 #include <mailroom/queue/line_ring.hpp>
 
-#include <algorithm>   // min
 #include <concepts>    // constructible_from, copy_constructible, assignable_from
 #include <cstddef>     // size_t
-#include <cstdint>     // int64_t, uint64_t
+#include <cstdint>     // uint64_t
 #include <iterator>    // input_iterator, sentinel_for, output_iterator, make_move_iterator
 #include <memory>      // addressof, allocator
 #include <span>        // span
@@ -197,7 +196,7 @@ public:
   ///
   /// Caller    anyone
   /// Progress  wait-free
-  size_type size_approx() const noexcept;
+  size_type size_approx() const noexcept { return detail::approx_size(*this); }
 
   /// How many messages fit: exactly what was asked for.
   size_type capacity() const noexcept { return ring_.capacity(); }
@@ -265,7 +264,7 @@ I spsc_queue<T, Capacity, Allocator>::try_push_range(I first, S last) {
   while (left != 0 && first != last) {
     const cells room = back.room();
     if (room.empty()) break;
-    for (detail::cell<T>& each : room.first(std::min(room.size(), left))) {
+    for (detail::cell<T>& each : room.first(detail::smaller_of(room.size(), left))) {
       if (first == last) break;
       each.construct(*first);
       back.built(1);
@@ -289,7 +288,7 @@ template <class F>
 std::size_t spsc_queue<T, Capacity, Allocator>::try_write_n(size_type max, F&& fill) {
   writer back{ring_};
   const cells room = back.room();
-  const size_type most = std::min(room.size(), max);
+  const size_type most = detail::smaller_of(room.size(), max);
   if (most == 0) return 0;
   const size_type count = fill(room.front().place(), most);
   back.built(count);
@@ -330,7 +329,7 @@ std::size_t spsc_queue<T, Capacity, Allocator>::try_pop_n(O out, size_type max) 
   while (count != max) {
     const cells ready = front.ready();
     if (ready.empty()) break;
-    for (detail::cell<T>& each : ready.first(std::min(ready.size(), max - count))) {
+    for (detail::cell<T>& each : ready.first(detail::smaller_of(ready.size(), max - count))) {
       *out = std::move(each.value());
       each.destroy();
       front.taken(1);
@@ -387,13 +386,6 @@ void spsc_queue<T, Capacity, Allocator>::release(size_type count) noexcept {
   reader front{ring_};
   for (detail::cell<T>& each : front.ready().first(count)) each.destroy();
   front.taken(count);
-}
-
-template <message T, std::size_t Capacity, class Allocator>
-std::size_t spsc_queue<T, Capacity, Allocator>::size_approx() const noexcept {
-  const std::uint64_t out = popped();
-  const auto size = static_cast<std::int64_t>(pushed() - out);
-  return size <= 0 ? 0 : std::min(static_cast<std::size_t>(size), capacity());
 }
 
 } // namespace mailroom::inline v0

@@ -69,9 +69,8 @@
 #include <mailroom/detail/storage.hpp>
 #include <mailroom/core/status.hpp>
 
-#include <algorithm> // min
-#include <cstddef>   // size_t
-#include <cstdint>   // int64_t, uint64_t
+#include <cstddef> // size_t
+#include <cstdint> // int64_t, uint64_t
 
 namespace mailroom::inline v0::detail {
 
@@ -348,7 +347,7 @@ template <class T, std::size_t Slots, class Allocator>
 std::size_t ticket_ring<T, Slots, Allocator>::room(word at, std::size_t most) const noexcept {
   if (capacity_ == slots_.size()) return most;
   const word inside = (at - seen_head_.load(memory_order::relaxed)) / 2; // (I5)
-  return inside < capacity_ ? std::min(most, capacity_ - static_cast<std::size_t>(inside)) : 0;
+  return inside < capacity_ ? smaller_of(most, capacity_ - static_cast<std::size_t>(inside)) : 0;
 }
 
 /// How many slots from `at` on, at most `most`, are at their turn: at `turn` the first.

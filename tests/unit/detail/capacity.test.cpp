@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
 #include <stdexcept>   // invalid_argument, length_error
 #include <string_view> // string_view
 
@@ -46,4 +47,36 @@ TEST_CASE("capacity: the slots are the least power of two that holds the message
 TEST_CASE("capacity: the most slots leave room for the sign of a difference") {
   CHECK(detail::max_slots - 1 <= static_cast<std::size_t>(-1) / 4);
   CHECK((detail::max_slots & (detail::max_slots - 1)) == 0);
+}
+
+TEST_CASE("capacity: of two numbers one is the smaller and one the larger, if they differ") {
+  static_assert(detail::smaller_of(2, 3) == 2 && detail::smaller_of(3, 2) == 2);
+  static_assert(detail::larger_of(2, 3) == 3 && detail::larger_of(3, 2) == 3);
+  static_assert(detail::smaller_of(2, 2) == 2 && detail::larger_of(2, 2) == 2);
+}
+
+TEST_CASE("capacity: a size is never below none and never above the capacity") {
+  CHECK(detail::size_within(0, 8) == 0);
+  CHECK(detail::size_within(7, 8) == 7);
+  CHECK(detail::size_within(8, 8) == 8);
+  CHECK(detail::size_within(9, 8) == 8);
+  CHECK(detail::size_within(std::uint64_t{1} << 32, 8) == 8); // also where size_t has 32 bits
+  CHECK(detail::size_within(static_cast<std::uint64_t>(-1), 8) == 0);
+}
+
+namespace {
+
+/// A queue in which one more is popped whenever somebody has asked how many were.
+struct draining_queue {
+  std::uint64_t pushed() const noexcept { return out; }
+  std::uint64_t popped() const noexcept { return out++; }
+  std::size_t capacity() const noexcept { return 8; }
+  mutable std::uint64_t out = 0;
+};
+
+} // namespace
+
+TEST_CASE("capacity: what was popped is read before what was pushed") {
+  const draining_queue queue;
+  CHECK(detail::approx_size(queue) == 1);
 }
