@@ -16,8 +16,8 @@
 //   prefetch_for_write()  asks for a cache line that is going to be written
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
-//   stack_hint() a number that mostly differs between threads
-//   line_bytes, spins_before_sleep, block_bytes, ...  numbers that suit today's machines
+//   stack_hint() a number that mostly differs between threads; random_seed() one between calls
+//   line_bytes, longest_spin, block_bytes, ...  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
 //
 // Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
@@ -280,8 +280,12 @@ inline void futex_wake_all(futex& place) {
 /// cache_line.)
 inline constexpr std::size_t line_bytes = 64;
 
-/// How often a waiting thread looks again before it sleeps: about a microsecond or two.
-inline constexpr int spins_before_sleep = 64;
+/// How long a waiting thread looks again and again before it sleeps, in nanoseconds: about as long
+/// as it costs to sleep and to be woken, or, where that has not helped lately, next to nothing. And
+/// how often it looks from one look at the clock to the next.
+inline constexpr std::uint32_t longest_spin = 20'000;
+inline constexpr std::uint32_t shortest_spin = 1'000;
+inline constexpr int looks_per_clock = 8;
 
 /// How many threads can read a snapshot at a time without writing the same cache line.
 inline constexpr std::size_t reader_stripes = 16;
@@ -320,6 +324,14 @@ inline std::size_t stack_hint(std::uint32_t places) noexcept {
   const auto page = reinterpret_cast<std::uintptr_t>(&here) >> 16; // 64 KiB of one stack are alike
   const std::uint64_t spread = (std::uint64_t{page} * 0x9E3779B97F4A7C15U) >> 32;
   return static_cast<std::size_t>((spread * places) >> 32);
+}
+
+/// A number that is hardly ever the same again, to draw lots with: it comes from the clock.
+inline std::uint64_t random_seed() noexcept {
+  std::uint64_t mixed = static_cast<std::uint64_t>(now()) * 0x9E3779B97F4A7C15U;
+  mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9U;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBU;
+  return mixed ^ (mixed >> 31);
 }
 
 } // namespace mailroom::inline v0::detail

@@ -16,6 +16,9 @@
 //      5  sleep while epoch is the same
 //      6  back to 3
 //
+// A thread that waits for one event sleeps on the event itself, as above. Who waits for several, or
+// is no thread, has a place in the list of each (waiter.hpp).
+//
 // Invariants
 //   (I1)  one of the two notices the other: either 4 sees what was published, or 2 sees the
 //         sleeper. Both have a seq_cst step between their write and their read (Dekker)
@@ -23,7 +26,7 @@
 //         looks again before it leaves for a timeout or a stop, and one that leaves without having
 //         been able to look (an exception, busy) wakes the next
 //   (I3)  nobody sleeps on `busy`: that state ends without a wake-up
-//   (I4)  a counter for statistics orders nothing
+//   (I4)  a counter for statistics orders nothing, nor does a guess at how long to spin
 //   (I5)  the own registration is withdrawn after the last look; who still sees it wakes once more
 //
 // Memory order
@@ -35,8 +38,16 @@
 // A wake-up could only be missed by a thread that stands still between 3 and 5 while the epoch
 // moves exactly 2^32 times.
 //
+// Decision: two ways to wait. Without a list there is no lock, so a producer of high priority is not
+//   held up by a consumer that is just falling asleep, and to be woken costs one system call.
+//   Where both kinds wait, one of each is woken: who finds nothing waits on.
+// Decision: before it sleeps a thread looks again and again for a while, because to sleep and to be
+//   woken costs several microseconds. How long is learnt: twice as long after it has helped, half
+//   as long after it has not.
+//
 // Sources: Vyukov's eventcount; Burckhardt, Alur, Martin, CheckFence, PLDI 2007 (publish, then look
-// for a sleeper, is wrong without a fence).
+// for a sleeper, is wrong without a fence); Karlin, Li, Manasse, Owicki, Empirical Studies of
+// Competitive Spinning, SOSP 1991 (as long as it costs not to).
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
@@ -45,6 +56,7 @@
 #include <mailroom/core/wait.hpp>
 #include <mailroom/core/clock.hpp>
 #include <mailroom/mailbox/stop.hpp>
+#include <mailroom/mailbox/waiter.hpp>
 
 #include <algorithm>   // min
 #include <cstdint>     // uint32_t, uint64_t
@@ -68,17 +80,17 @@ class event_count {
 public:
   static constexpr bool parks = std::is_same_v<Wait, wait_policy::park>;
 
-  /// Wakes one thread that sleeps here, if there is one.
+  /// Wakes one of those who wait here, if there is one.
   ///
   /// Caller    anyone, after publishing by a seq_cst RMW, or with a seq_cst fence behind it
-  /// Progress  wait-free; a system call only if somebody sleeps
+  /// Progress  wait-free, with a system call only if somebody sleeps; but where one waits who is in
+  ///           the list, blocking: on its lock
   void notify_one() noexcept;
 
-  /// Wakes all threads that sleep here, if there are any. Otherwise as notify_one.
+  /// Wakes all of them. Otherwise as notify_one.
   void notify_all() noexcept;
 
-  /// Wakes all threads that are about to sleep here too: for a change that is not published in a
-  /// way that notify_all can rely on, such as a flag of somebody else.
+  /// The same for a change that is not published in such a way, as a flag of somebody else.
   void interrupt() noexcept;
 
   /// Calls `attempt` until it answers anything but empty, full or busy, or the wait is ended.
@@ -91,7 +103,10 @@ public:
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status await(const Deadline& deadline, const S& token, Attempt&& attempt);
 
-  /// How often somebody waited, and how often a sleeper was woken. For statistics.
+  /// Those who do not sleep here, but wait.
+  wait_list& list() noexcept { return list_; }
+
+  /// How often a thread waited, and how often one was woken. For statistics.
   std::uint64_t waits() const noexcept { return waits_.load(relaxed); }     // (I4)
   std::uint64_t wakeups() const noexcept { return wakeups_.load(relaxed); } // (I4)
 
@@ -126,6 +141,8 @@ private:
 
   template <class Deadline, stoppable_token S, class Attempt>
   static outcome look(const Deadline& deadline, const S& token, Attempt& attempt);
+  template <class Attempt>
+  queue_status spin(Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status look_repeatedly(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
@@ -133,7 +150,9 @@ private:
 
   // On a line of its own: a notifier only reads it while nobody sleeps.
   alignas(cache_line) atomic<std::uint32_t> sleepers_;
+  wait_list list_;
   futex epoch_;
+  atomic<std::uint32_t> patience_{longest_spin / 2}; // nanoseconds
   atomic<std::uint64_t> waits_;
   atomic<std::uint64_t> wakeups_;
 };
@@ -143,6 +162,7 @@ private:
 template <class Wait>
 void event_count<Wait>::notify_one() noexcept {
   if constexpr (parks) {
+    list_.wake_one();
     if (sleepers_.load(seq_cst) == 0) return; // (D)
     wakeups_.fetch_add(1, relaxed);           // (I4)
     epoch_.word.fetch_add(1, release);        // (W)
@@ -153,17 +173,19 @@ void event_count<Wait>::notify_one() noexcept {
 template <class Wait>
 void event_count<Wait>::notify_all() noexcept {
   if constexpr (parks) {
+    list_.wake_all();
     if (sleepers_.load(seq_cst) == 0) return; // (D)
     wakeups_.fetch_add(1, relaxed);           // (I4)
-    interrupt();
+    epoch_.word.fetch_add(1, release);        // (W)
+    futex_wake_all(epoch_);
   }
 }
 
 template <class Wait>
 void event_count<Wait>::interrupt() noexcept {
   if constexpr (parks) {
-    epoch_.word.fetch_add(1, release); // (W)
-    futex_wake_all(epoch_);
+    fence(seq_cst); // (D)
+    notify_all();
   }
 }
 
@@ -175,9 +197,8 @@ queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, 
   status = look(deadline, token, attempt).status;
   if (!is_unfinished(status)) return status;
   waits_.fetch_add(1, relaxed); // (I4)
-  for (int i = 0; i != spins_before_sleep; ++i) {
-    relax();
-    status = attempt();
+  if constexpr (!std::is_same_v<Wait, wait_policy::spin> && longest_spin != 0) {
+    status = spin(attempt);
     if (!is_unfinished(status)) return status;
   }
   if constexpr (parks) return sleep(deadline, token, attempt);
@@ -197,6 +218,25 @@ typename event_count<Wait>::outcome event_count<Wait>::look(const Deadline& dead
   if (!is_unfinished(seen)) return {seen, saw_busy};
   if (is_stopped) return {queue_status::stopped, saw_busy};
   return {is_late ? queue_status::timeout : seen, saw_busy};
+}
+
+/// Looks again and again, as long as that has been worth it lately.
+template <class Wait>
+template <class Attempt>
+queue_status event_count<Wait>::spin(Attempt& attempt) {
+  const std::uint32_t patience = patience_.load(relaxed); // (I4)
+  const nanoseconds end = now() + patience;
+  do {
+    for (int i = 0; i != looks_per_clock; ++i) {
+      relax();
+      const queue_status status = attempt();
+      if (is_unfinished(status)) continue;
+      if (patience < longest_spin) patience_.store(patience * 2, relaxed); // (I4)
+      return status;
+    }
+  } while (now() < end);
+  if (patience > shortest_spin) patience_.store(patience / 2, relaxed); // (I4)
+  return queue_status::busy;
 }
 
 template <class Wait>

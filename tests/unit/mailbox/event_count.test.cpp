@@ -163,17 +163,25 @@ TEST_CASE_TEMPLATE("event_count: a stop ends the wait, whatever the token can do
 
 TEST_CASE_TEMPLATE("event_count: what an attempt throws reaches the caller", Wait, park, yield,
                    spin) {
-  for (const int fails_at : {1, 2, 50, 66, 67, 70}) {
+  // At once, while it looks repeatedly, and, where threads park, when it has a place in the list.
+  for (const int fails_at : {1, 2, 3, 10, -1, -2, -3}) {
+    if (fails_at < 0 && !event_count<Wait>::parks) continue;
     event_count<Wait> event;
     int attempts = 0;
+    int places = 0;
     CHECK_THROWS_AS((void)event.await(no_deadline{}, never_stop{},
                                       [&] {
+                                        const auto before = event.wakeups();
                                         event.interrupt(); // does not let it sleep
-                                        if (++attempts == fails_at) throw test::boom{};
+                                        places += event.wakeups() != before ? 1 : 0;
+                                        ++attempts;
+                                        if (attempts == fails_at || places == -fails_at) {
+                                          throw test::boom{};
+                                        }
                                         return queue_status::empty;
                                       }),
                     test::boom);
-    CHECK(attempts == fails_at);
+    CHECK((fails_at < 0 ? places == -fails_at : attempts == fails_at));
     const auto before = event.wakeups();
     event.notify_one();
     CHECK(event.wakeups() == before); // nobody is taken for a sleeper any more
@@ -182,44 +190,36 @@ TEST_CASE_TEMPLATE("event_count: what an attempt throws reaches the caller", Wai
 
 // ---- (1) a sleeper and a publication notice each other
 
-TEST_CASE("event_count: R-27: an interrupt reaches who is about to sleep") {
+namespace {
+
+/// A thread that is woken each time between its look and its sleep, by `notify`.
+void check_woken_before_sleep(void (*notify)(event_count<park>&)) {
   event_count<park> event;
   bool done = false;
-  int attempts = 0;
+  int places = 0;
   background waited{[&] {
     return event.await(no_deadline{}, never_stop{}, [&] {
       if (done) return queue_status::success;
-      if (++attempts == 100) { // after its look, before it sleeps
-        done = true;
-        event.interrupt();
-      } else if (attempts > 60) {
-        event.interrupt();
-      }
+      const auto before = event.wakeups();
+      notify(event);
+      places += event.wakeups() != before ? 1 : 0;
+      done = places == 40;
       return queue_status::empty;
     });
   }};
   CHECK(waited.get() == queue_status::success);
-  CHECK(attempts == 100);
+  CHECK(event.wakeups() == 40);
+}
+
+} // namespace
+
+TEST_CASE("event_count: R-27: an interrupt reaches who is about to sleep") {
+  check_woken_before_sleep([](event_count<park>& event) { event.interrupt(); });
 }
 
 TEST_CASE("event_count: R-36: a notification reaches who is about to sleep") {
-  for (const bool all : {false, true}) {
-    event_count<park> event;
-    bool done = false;
-    int attempts = 0;
-    background waited{[&] {
-      return event.await(no_deadline{}, never_stop{}, [&] {
-        if (done) return queue_status::success;
-        if (++attempts > 60) {
-          done = attempts == 100;
-          all ? event.notify_all() : event.notify_one();
-        }
-        return queue_status::empty;
-      });
-    }};
-    CHECK(waited.get() == queue_status::success);
-    CHECK(attempts == 100);
-  }
+  check_woken_before_sleep([](event_count<park>& event) { event.notify_one(); });
+  check_woken_before_sleep([](event_count<park>& event) { event.notify_all(); });
 }
 
 TEST_CASE("event_count: R-34: no item is put beside a sleeper that does not notice it") {

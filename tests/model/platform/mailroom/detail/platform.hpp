@@ -152,7 +152,9 @@ inline void futex_wake_all(futex& place, code_place at = code_place::current()) 
 // ---- Numbers that suit a machine; here, the smallest that keep every path
 
 inline constexpr std::size_t line_bytes = 16; // two messages of four bytes, and their end
-inline constexpr int spins_before_sleep = 0;
+inline constexpr std::uint32_t longest_spin = 0;
+inline constexpr std::uint32_t shortest_spin = 0;
+inline constexpr int looks_per_clock = 1;
 inline constexpr std::size_t reader_stripes = 1;
 inline constexpr std::size_t block_bytes = 128; // two slots for a number, one for anything larger
 inline constexpr std::size_t least_block_slots = 1;
@@ -175,6 +177,9 @@ inline bool threads_are_apart = true;
 inline std::size_t stack_hint(std::uint32_t places) noexcept {
   return threads_are_apart ? model::thread_index() * (places / model::max_threads) : 0;
 }
+
+/// Lots are always drawn alike.
+inline std::uint64_t random_seed() noexcept { return 0; }
 
 } // namespace mailroom::inline v0::detail
 

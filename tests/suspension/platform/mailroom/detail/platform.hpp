@@ -150,7 +150,9 @@ inline void futex_wake_all(futex& place, const char* path = __builtin_FILE()) {
 // ---- Numbers that suit a machine; here, small ones that keep every path
 
 inline constexpr std::size_t line_bytes = 16; // two numbers and their end: calls cross lines
-inline constexpr int spins_before_sleep = 1;
+inline constexpr std::uint32_t longest_spin = 2; // one look or two
+inline constexpr std::uint32_t shortest_spin = 2;
+inline constexpr int looks_per_clock = 1;
 inline constexpr std::size_t reader_stripes = 2;
 inline constexpr std::size_t block_bytes = 0;
 inline constexpr std::size_t least_block_slots = 2;
@@ -166,6 +168,9 @@ inline thread_local handler_frame* innermost_handler = nullptr;
 
 /// All begin their searches at the same place, so that everybody meets.
 inline std::size_t stack_hint(std::uint32_t) noexcept { return 0; }
+
+/// Lots are always drawn alike.
+inline std::uint64_t random_seed() noexcept { return 0; }
 
 } // namespace mailroom::inline v0::detail
 
