@@ -84,8 +84,8 @@ struct test_access;
 //   prefetch_for_write()  asks for a cache line that is going to be written
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
-//   stack_hint() a number that mostly differs between threads
-//   line_bytes, spins_before_sleep, block_bytes, ...  numbers that suit today's machines
+//   stack_hint() a number that mostly differs between threads; random_seed() one between calls
+//   line_bytes, longest_spin, block_bytes, ...  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
 //
 // Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
@@ -346,8 +346,12 @@ inline void futex_wake_all(futex& place) {
 /// cache_line.)
 inline constexpr std::size_t line_bytes = 64;
 
-/// How often a waiting thread looks again before it sleeps: about a microsecond or two.
-inline constexpr int spins_before_sleep = 64;
+/// How long a waiting thread looks again and again before it sleeps, in nanoseconds: about as long
+/// as it costs to sleep and to be woken, or, where that has not helped lately, next to nothing. And
+/// how often it looks from one look at the clock to the next.
+inline constexpr std::uint32_t longest_spin = 20'000;
+inline constexpr std::uint32_t shortest_spin = 1'000;
+inline constexpr int looks_per_clock = 8;
 
 /// How many threads can read a snapshot at a time without writing the same cache line.
 inline constexpr std::size_t reader_stripes = 16;
@@ -386,6 +390,14 @@ inline std::size_t stack_hint(std::uint32_t places) noexcept {
   const auto page = reinterpret_cast<std::uintptr_t>(&here) >> 16; // 64 KiB of one stack are alike
   const std::uint64_t spread = (std::uint64_t{page} * 0x9E3779B97F4A7C15U) >> 32;
   return static_cast<std::size_t>((spread * places) >> 32);
+}
+
+/// A number that is hardly ever the same again, to draw lots with: it comes from the clock.
+inline std::uint64_t random_seed() noexcept {
+  std::uint64_t mixed = static_cast<std::uint64_t>(now()) * 0x9E3779B97F4A7C15U;
+  mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9U;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBU;
+  return mixed ^ (mixed >> 31);
 }
 
 } // namespace mailroom::inline v0::detail
@@ -6117,6 +6129,254 @@ private:
 
 #endif // MAILROOM_MAILBOX_STOP_HPP
 
+// ---- <mailroom/mailbox/waiter.hpp>
+
+#ifndef MAILROOM_MAILBOX_WAITER_HPP
+#define MAILROOM_MAILBOX_WAITER_HPP
+
+// Who waits for several events, or is no thread; and where those stand that wait for the same.
+//
+// Use it       to wait for the first of several events, in a coroutine, or behind a descriptor.
+// Instead use  event_count, where a thread waits for one event: that needs no list and no lock.
+//
+// A waiter has a place in the list of each event that it waits for: one for a pop, several for a
+// select. Whoever makes such an event happen takes the first of its list who still waits, and tells
+// it which event it was. What it means to be woken is the waiter's own: a thread stops sleeping, a
+// coroutine is resumed, a file descriptor becomes readable.
+//
+//      wait_list "not empty" of a        [place]--[place]--[place]
+//                                           |        |        |
+//                                        waiter   waiter   waiter     a thread, a coroutine, ...
+//                                                    |
+//      wait_list "not empty" of b                 [place]             a select stands in two lists
+//
+// Invariants
+//   (I1)  of all that may end a wait, one does: whoever changes verdict from waiting. An event does
+//         it while it holds the lock of its list; the waiter itself, when it leaves
+//   (I2)  a place is in its list from its construction until an event has ended the wait or the
+//         place is destroyed; links and members of the list belong to the list's lock
+//   (I3)  an event uses a waiter, and a place of it, only while it holds the lock of a list that
+//         the place is in, or from which it has just taken it. So a waiter that has destroyed its
+//         places is forgotten. The exception is a waiter that asks to be resumed: who ended its
+//         wait owns it from then on
+//   (I4)  `length` is written under the lock; who reads 0 without it has nobody to wake, by (D)
+//
+// Memory order
+//   (D)   Dekker: a place is counted, then a seq_cst fence, then the waiter looks <-> what it waits
+//         for is published, then the seq_cst load of length. One sees the other.
+//   (U)   unpark: what was done before it -> the thread, before its next look. (What an event has
+//         done comes with the lock; this is for a stop.) By an RMW, so that who unparks it a
+//         second time does not hide the first; the fence of (D) comes between the RMW of the
+//         thread and its look.
+//
+// Decision: a lock, for as long as it takes to unlink one place, and only where somebody waits. A
+//   list that is left in the middle, by deadlines, stops and selects, needs one or has worse.
+// Decision: a thread is woken under the lock. It passes the lock before it leaves, so it cannot be
+//   gone while it is being woken.
+//
+// Sources: the wait queues with a word per waiter that Go's select and Rust's crossbeam-channel
+// have; Mellor-Crummey, Scott, TOCS 1991 (a waiter waits on memory of its own).
+
+#include <cstdint> // uint32_t
+
+namespace mailroom::inline v0::detail {
+
+/// One who waits for the first of some events.
+class waiter {
+public:
+  waiter() = default;
+  waiter(const waiter&) = delete;
+  waiter& operator=(const waiter&) = delete;
+
+  /// Waits again. Only while it has no place.
+  void begin() noexcept { verdict_.store(waiting, memory_order::relaxed); } // (I1)
+
+  /// Ends the wait without an event.
+  ///
+  /// Returns   false if an event has ended it before
+  bool leave() noexcept { return end(left); }
+
+  /// Has an event ended the wait, and which?
+  bool is_fired() const noexcept { return verdict() >= first_event; }
+  std::uint32_t event() const noexcept { return verdict() - first_event; }
+
+protected:
+  ~waiter() = default;
+
+private:
+  friend class wait_list;
+  static constexpr std::uint32_t waiting = 0;
+  static constexpr std::uint32_t left = 1;
+  static constexpr std::uint32_t first_event = 2;
+
+  /// What being woken means, for a waiter whose wait an event has ended. Under the lock of the
+  /// event's list, so it must be short, and take no other lock.
+  ///
+  /// Returns   whether resume() is to be called when the lock is released; if not, the waiter may
+  ///           be gone by then
+  virtual bool wake() noexcept = 0;
+  virtual void resume() noexcept {}
+
+  std::uint32_t verdict() const noexcept { return verdict_.load(memory_order::relaxed); } // (I1)
+  bool end(std::uint32_t verdict) noexcept {
+    std::uint32_t expected = waiting;
+    using enum memory_order;
+    return verdict_.compare_exchange(expected, verdict, relaxed, relaxed); // (I1)
+  }
+
+  atomic<std::uint32_t> verdict_;
+  waiter* next_ = nullptr; // of those that are to be resumed
+};
+
+/// A thread that waits.
+class sleeper final : public waiter {
+public:
+  /// Waits again. What was done before an unpark so far has happened before.
+  void begin() noexcept {
+    (void)unparked_.word.exchange(0, memory_order::relaxed); // (U)
+    waiter::begin();
+  }
+
+  /// Sleeps until it is unparked, or the deadline; may also return early.
+  void park(nanoseconds deadline) noexcept { (void)futex_wait(unparked_, 0, deadline); }
+
+  /// Makes it look again.
+  ///
+  /// Caller    anyone, while the sleeper lives
+  void unpark() noexcept {
+    (void)unparked_.word.exchange(1, memory_order::release); // (U)
+    futex_wake_one(unparked_);
+  }
+
+private:
+  bool wake() noexcept override {
+    unpark();
+    return false;
+  }
+
+  futex unparked_;
+};
+
+/// Those who wait for the same event.
+class wait_list {
+public:
+  class place;
+
+  /// Wakes the first who still waits, if there is one.
+  ///
+  /// Caller    anyone, after publishing by a seq_cst RMW, or with a seq_cst fence behind it
+  /// Progress  wait-free while nobody waits; else blocking: on the lock of the list
+  void wake_one() noexcept;
+
+  /// Wakes all who wait. Otherwise as wake_one.
+  void wake_all() noexcept;
+
+private:
+  void append(place& last) noexcept;
+  void remove(place& gone) noexcept;
+  waiter* fire(place& first) noexcept;
+
+  atomic<std::uint32_t> length_; // (I4)
+  mutex lock_;
+  place* first_ = nullptr;
+  place* last_ = nullptr;
+};
+
+/// A waiter's place in a list, from construction to destruction.
+class wait_list::place {
+public:
+  /// Stands at the end of the list. A seq_cst fence must follow, and then a look.
+  place(wait_list& list, waiter& who, std::uint32_t event = 0) noexcept
+      : list_{list}, who_{who}, event_{event} {
+    const lock_guard held{list.lock_};
+    list.append(*this);
+  }
+  place(const place&) = delete;
+  place& operator=(const place&) = delete;
+
+  /// Is forgotten by the list. The waiter must have left, or an event have ended the wait.
+  ~place() {
+    const lock_guard held{list_.lock_}; // also when it is out: who wakes it may not be through
+    if (is_in_) list_.remove(*this);
+  }
+
+private:
+  friend class wait_list;
+  wait_list& list_;
+  waiter& who_;
+  const std::uint32_t event_;
+  bool is_in_ = false;
+  place* before_ = nullptr;
+  place* behind_ = nullptr;
+};
+
+// ---- Definitions, in the order of the class
+
+inline void wait_list::wake_one() noexcept {
+  if (length_.load(memory_order::seq_cst) == 0) return; // (D)
+  waiter* to_resume = nullptr;
+  bool somebody = false;
+  {
+    const lock_guard held{lock_};
+    for (place* each = first_; each != nullptr && !somebody;) {
+      place& next = *each;
+      each = each->behind_;
+      somebody = next.who_.end(waiter::first_event + next.event_);
+      if (somebody) to_resume = fire(next);
+    }
+  }
+  if (to_resume != nullptr) to_resume->resume();
+}
+
+inline void wait_list::wake_all() noexcept {
+  if (length_.load(memory_order::seq_cst) == 0) return; // (D)
+  waiter* to_resume = nullptr;
+  waiter** end = &to_resume;
+  {
+    const lock_guard held{lock_};
+    for (place* each = first_; each != nullptr;) {
+      place& next = *each;
+      each = each->behind_;
+      if (!next.who_.end(waiter::first_event + next.event_)) continue;
+      *end = fire(next);
+      if (*end != nullptr) end = &(*end)->next_;
+    }
+  }
+  while (to_resume != nullptr) {
+    waiter* const one = to_resume;
+    to_resume = one->next_; // it may be gone when it has been resumed
+    one->resume();
+  }
+}
+
+inline void wait_list::append(place& last) noexcept {
+  last.before_ = last_;
+  (last_ == nullptr ? first_ : last_->behind_) = &last;
+  last_ = &last;
+  last.is_in_ = true;
+  length_.fetch_add(1, memory_order::relaxed); // (D)
+}
+
+inline void wait_list::remove(place& gone) noexcept {
+  (gone.before_ == nullptr ? first_ : gone.before_->behind_) = gone.behind_;
+  (gone.behind_ == nullptr ? last_ : gone.behind_->before_) = gone.before_;
+  gone.is_in_ = false;
+  length_.fetch_sub(1, memory_order::relaxed); // (I4)
+}
+
+/// Takes a place out whose waiter is woken.
+///
+/// Returns   who is to be resumed without the lock
+inline waiter* wait_list::fire(place& first) noexcept {
+  waiter& who = first.who_;
+  remove(first);
+  return who.wake() ? &who : nullptr;
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_MAILBOX_WAITER_HPP
+
 // ---- <mailroom/mailbox/event_count.hpp>
 
 #ifndef MAILROOM_MAILBOX_EVENT_COUNT_HPP
@@ -6136,6 +6396,9 @@ private:
 //      5  sleep while epoch is the same
 //      6  back to 3
 //
+// A thread that waits for one event sleeps on the event itself, as above. Who waits for several, or
+// is no thread, has a place in the list of each (waiter.hpp).
+//
 // Invariants
 //   (I1)  one of the two notices the other: either 4 sees what was published, or 2 sees the
 //         sleeper. Both have a seq_cst step between their write and their read (Dekker)
@@ -6143,7 +6406,7 @@ private:
 //         looks again before it leaves for a timeout or a stop, and one that leaves without having
 //         been able to look (an exception, busy) wakes the next
 //   (I3)  nobody sleeps on `busy`: that state ends without a wake-up
-//   (I4)  a counter for statistics orders nothing
+//   (I4)  a counter for statistics orders nothing, nor does a guess at how long to spin
 //   (I5)  the own registration is withdrawn after the last look; who still sees it wakes once more
 //
 // Memory order
@@ -6155,8 +6418,16 @@ private:
 // A wake-up could only be missed by a thread that stands still between 3 and 5 while the epoch
 // moves exactly 2^32 times.
 //
+// Decision: two ways to wait. Without a list there is no lock, so a producer of high priority is not
+//   held up by a consumer that is just falling asleep, and to be woken costs one system call.
+//   Where both kinds wait, one of each is woken: who finds nothing waits on.
+// Decision: before it sleeps a thread looks again and again for a while, because to sleep and to be
+//   woken costs several microseconds. How long is learnt: twice as long after it has helped, half
+//   as long after it has not.
+//
 // Sources: Vyukov's eventcount; Burckhardt, Alur, Martin, CheckFence, PLDI 2007 (publish, then look
-// for a sleeper, is wrong without a fence).
+// for a sleeper, is wrong without a fence); Karlin, Li, Manasse, Owicki, Empirical Studies of
+// Competitive Spinning, SOSP 1991 (as long as it costs not to).
 
 #include <algorithm>   // min
 #include <cstdint>     // uint32_t, uint64_t
@@ -6180,17 +6451,17 @@ class event_count {
 public:
   static constexpr bool parks = std::is_same_v<Wait, wait_policy::park>;
 
-  /// Wakes one thread that sleeps here, if there is one.
+  /// Wakes one of those who wait here, if there is one.
   ///
   /// Caller    anyone, after publishing by a seq_cst RMW, or with a seq_cst fence behind it
-  /// Progress  wait-free; a system call only if somebody sleeps
+  /// Progress  wait-free, with a system call only if somebody sleeps; but where one waits who is in
+  ///           the list, blocking: on its lock
   void notify_one() noexcept;
 
-  /// Wakes all threads that sleep here, if there are any. Otherwise as notify_one.
+  /// Wakes all of them. Otherwise as notify_one.
   void notify_all() noexcept;
 
-  /// Wakes all threads that are about to sleep here too: for a change that is not published in a
-  /// way that notify_all can rely on, such as a flag of somebody else.
+  /// The same for a change that is not published in such a way, as a flag of somebody else.
   void interrupt() noexcept;
 
   /// Calls `attempt` until it answers anything but empty, full or busy, or the wait is ended.
@@ -6203,7 +6474,10 @@ public:
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status await(const Deadline& deadline, const S& token, Attempt&& attempt);
 
-  /// How often somebody waited, and how often a sleeper was woken. For statistics.
+  /// Those who do not sleep here, but wait.
+  wait_list& list() noexcept { return list_; }
+
+  /// How often a thread waited, and how often one was woken. For statistics.
   std::uint64_t waits() const noexcept { return waits_.load(relaxed); }     // (I4)
   std::uint64_t wakeups() const noexcept { return wakeups_.load(relaxed); } // (I4)
 
@@ -6238,6 +6512,8 @@ private:
 
   template <class Deadline, stoppable_token S, class Attempt>
   static outcome look(const Deadline& deadline, const S& token, Attempt& attempt);
+  template <class Attempt>
+  queue_status spin(Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status look_repeatedly(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
@@ -6245,7 +6521,9 @@ private:
 
   // On a line of its own: a notifier only reads it while nobody sleeps.
   alignas(cache_line) atomic<std::uint32_t> sleepers_;
+  wait_list list_;
   futex epoch_;
+  atomic<std::uint32_t> patience_{longest_spin / 2}; // nanoseconds
   atomic<std::uint64_t> waits_;
   atomic<std::uint64_t> wakeups_;
 };
@@ -6255,6 +6533,7 @@ private:
 template <class Wait>
 void event_count<Wait>::notify_one() noexcept {
   if constexpr (parks) {
+    list_.wake_one();
     if (sleepers_.load(seq_cst) == 0) return; // (D)
     wakeups_.fetch_add(1, relaxed);           // (I4)
     epoch_.word.fetch_add(1, release);        // (W)
@@ -6265,17 +6544,19 @@ void event_count<Wait>::notify_one() noexcept {
 template <class Wait>
 void event_count<Wait>::notify_all() noexcept {
   if constexpr (parks) {
+    list_.wake_all();
     if (sleepers_.load(seq_cst) == 0) return; // (D)
     wakeups_.fetch_add(1, relaxed);           // (I4)
-    interrupt();
+    epoch_.word.fetch_add(1, release);        // (W)
+    futex_wake_all(epoch_);
   }
 }
 
 template <class Wait>
 void event_count<Wait>::interrupt() noexcept {
   if constexpr (parks) {
-    epoch_.word.fetch_add(1, release); // (W)
-    futex_wake_all(epoch_);
+    fence(seq_cst); // (D)
+    notify_all();
   }
 }
 
@@ -6287,9 +6568,8 @@ queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, 
   status = look(deadline, token, attempt).status;
   if (!is_unfinished(status)) return status;
   waits_.fetch_add(1, relaxed); // (I4)
-  for (int i = 0; i != spins_before_sleep; ++i) {
-    relax();
-    status = attempt();
+  if constexpr (!std::is_same_v<Wait, wait_policy::spin> && longest_spin != 0) {
+    status = spin(attempt);
     if (!is_unfinished(status)) return status;
   }
   if constexpr (parks) return sleep(deadline, token, attempt);
@@ -6309,6 +6589,25 @@ typename event_count<Wait>::outcome event_count<Wait>::look(const Deadline& dead
   if (!is_unfinished(seen)) return {seen, saw_busy};
   if (is_stopped) return {queue_status::stopped, saw_busy};
   return {is_late ? queue_status::timeout : seen, saw_busy};
+}
+
+/// Looks again and again, as long as that has been worth it lately.
+template <class Wait>
+template <class Attempt>
+queue_status event_count<Wait>::spin(Attempt& attempt) {
+  const std::uint32_t patience = patience_.load(relaxed); // (I4)
+  const nanoseconds end = now() + patience;
+  do {
+    for (int i = 0; i != looks_per_clock; ++i) {
+      relax();
+      const queue_status status = attempt();
+      if (is_unfinished(status)) continue;
+      if (patience < longest_spin) patience_.store(patience * 2, relaxed); // (I4)
+      return status;
+    }
+  } while (now() < end);
+  if (patience > shortest_spin) patience_.store(patience / 2, relaxed); // (I4)
+  return queue_status::busy;
 }
 
 template <class Wait>
@@ -6559,6 +6858,10 @@ struct mailbox_stats {
   std::size_t depth;        ///< messages inside
 };
 
+namespace detail {
+struct mailbox_access;
+}
+
 template <message T, class Queue = mpmc_queue<T>, class Wait = wait_policy::park>
 class mailbox {
   static_assert(queue<Queue>, "mailroom: a mailbox needs a queue of mailroom's kind");
@@ -6752,6 +7055,7 @@ public:
 private:
   using enum detail::memory_order;
   using event = detail::event_count<Wait>;
+  friend struct detail::mailbox_access;
 
   static void check(const mailbox_options& options);
   static Queue make_queue(std::size_t capacity);
@@ -6787,6 +7091,29 @@ private:
   detail::atomic<std::uint64_t> rejected_;
   detail::atomic<std::uint64_t> dropped_;
 };
+
+namespace detail {
+
+/// What select and the coroutines need of a mailbox: one attempt, and where to wait for the next.
+struct mailbox_access {
+  template <class Box>
+  static wait_list& not_empty(Box& box) noexcept {
+    static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
+    return box.not_empty_.list();
+  }
+  template <class Box>
+  static wait_list& not_full(Box& box) noexcept {
+    static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
+    return box.not_full_.list();
+  }
+  /// Waits for room in the end, whatever the overflow policy: full is not decided upon here.
+  template <class Box, class U>
+  static queue_status attempt_push(Box& box, U&& value) {
+    return box.attempt_push(std::forward<U>(value));
+  }
+};
+
+} // namespace detail
 
 /// P0260's name for it.
 template <message T, class Allocator = std::allocator<T>>
@@ -7023,6 +7350,463 @@ void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
 } // namespace mailroom::inline v0
 
 #endif // MAILROOM_MAILBOX_MAILBOX_HPP
+
+// ---- <mailroom/mailbox/select.hpp>
+
+#ifndef MAILROOM_MAILBOX_SELECT_HPP
+#define MAILROOM_MAILBOX_SELECT_HPP
+
+// Waits for the first of several mailboxes: a message in one, room in another, a time, a stop.
+//
+//      select(on_pop(orders, [](order&& next) { ... }),
+//             on_pop(prices, [](price&& next) { ... }),
+//             on_push(log, entry, [] { ... }),
+//             after(100ms, [] { ... }),
+//             on_stop(token));
+//
+// Use it       where one thread serves several mailboxes and has to serve whichever is ready.
+// Instead use  one mailbox, if the messages can be of one type: it is cheaper and keeps an order;
+//              pop with a token or a deadline, for one mailbox.
+//
+// Exactly one case is carried out, in the calling thread, after the waiting is over. If several are
+// ready, each of them is as likely (select), or the first in the list comes first
+// (select_in_order). Messages and room come before a stop, a stop before a time. A case whose
+// mailbox is closed and drained, or closed for a push, is out; when all are, the answer is closed.
+//
+// Invariants
+//   (I1)  a case that is not carried out has taken no message, and has left its own where it was
+//   (I2)  a wake-up that another case got is never carried away: who leaves without having used it
+//         wakes the next of that list
+//   (I3)  nobody sleeps on `busy`: that state ends without a wake-up
+//
+// Memory order
+//   (D)   Dekker: between the own places in the lists and the own look; the other half is in
+//         waiter.hpp.
+//
+// Decision: a push in a select waits for room, whatever the overflow policy of its mailbox: a
+//   policy decides what to do instead of waiting.
+// Decision: the order in which cases are tried is drawn anew for each call, from the clock: no
+//   state is left behind, in the thread or elsewhere.
+
+#include <array>       // array
+#include <chrono>      // duration, time_point
+#include <concepts>    // convertible_to, invocable, same_as
+#include <cstddef>     // size_t
+#include <cstdint>     // uint32_t, uint64_t
+#include <memory>      // addressof
+#include <optional>    // optional
+#include <tuple>       // get, tuple
+#include <type_traits> // decay, remove_cvref, remove_reference
+#include <utility>     // forward, index_sequence, index_sequence_for, move, swap
+
+namespace mailroom::inline v0 {
+
+/// What a select has done.
+struct select_result {
+  std::size_t index;   ///< of the case that was carried out; the number of cases if none was
+  queue_status status; ///< success; timeout; stopped; closed: all are out; empty: none was ready
+
+  explicit operator bool() const noexcept { return status == queue_status::success; }
+};
+
+namespace detail {
+
+template <class Box, class F>
+class pop_case;
+template <class Box, class U, class F>
+class push_case;
+template <class Deadline, class F>
+class time_case;
+template <stoppable_token S, class F>
+class stop_case;
+
+struct nothing {
+  constexpr void operator()() const noexcept {}
+};
+
+template <class Case>
+concept select_case = requires(std::remove_cvref_t<Case>& one) { one.finish(); };
+
+} // namespace detail
+
+/// The case of a message: `handler(T&&)` gets it. If the handler throws, the message is consumed.
+template <class Box, message_handler<typename Box::value_type> F>
+auto on_pop(Box& box, F&& handler) {
+  return detail::pop_case<Box, std::decay_t<F>>{box, std::forward<F>(handler)};
+}
+
+/// The case of room for `value`, which is moved or copied from only if this case is carried out;
+/// `handler()` is called when it is in. The value must outlive the select.
+template <class Box, class U, std::invocable F = detail::nothing>
+  requires std::same_as<std::remove_cvref_t<U>, typename Box::value_type>
+auto on_push(Box& box, U&& value, F&& handler = {}) {
+  return detail::push_case<Box, U, std::decay_t<F>>{box, std::forward<U>(value),
+                                                    std::forward<F>(handler)};
+}
+
+/// The case that it takes too long, or a time has come on any clock. Counted from this call on.
+template <class Rep, class Period, std::invocable F = detail::nothing>
+auto after(std::chrono::duration<Rep, Period> span, F&& handler = {}) {
+  return detail::time_case<detail::steady_deadline, std::decay_t<F>>{detail::steady_deadline{span},
+                                                                     std::forward<F>(handler)};
+}
+template <class Clock, class Duration, std::invocable F = detail::nothing>
+auto at(std::chrono::time_point<Clock, Duration> point, F&& handler = {}) {
+  return detail::time_case<decltype(detail::deadline_at(point)), std::decay_t<F>>{
+      detail::deadline_at(point), std::forward<F>(handler)};
+}
+
+/// The case that a stop is requested.
+template <stoppable_token S, std::invocable F = detail::nothing>
+auto on_stop(S token, F&& handler = {}) {
+  return detail::stop_case<S, std::decay_t<F>>{std::move(token), std::forward<F>(handler)};
+}
+
+/// Waits until one of the cases is ready, and carries it out. Any of those that are, with the same
+/// probability.
+///
+/// Caller    as for each mailbox's pop or push
+/// Progress  blocking: waits for the first case
+/// Throws    what the handler of the case, or the copy of its message, throws
+/// Orders    as the pop or push
+/// Returns   which case; timeout is never early
+template <detail::select_case... Cases>
+select_result select(Cases&&... cases);
+
+/// The same, but of several the first in the list is carried out.
+template <detail::select_case... Cases>
+select_result select_in_order(Cases&&... cases);
+
+/// Carries out one of the cases that are ready, as select, but does not wait for one.
+///
+/// Progress  as the pops and pushes
+/// Returns   which case; empty if none is ready
+template <detail::select_case... Cases>
+select_result try_select(Cases&&... cases);
+
+// ---- The cases
+
+namespace detail {
+
+/// How a stop reaches the thread that selects.
+struct unparking {
+  sleeper* thread;
+  void operator()() const noexcept { thread->unpark(); }
+};
+
+template <class Box, class F>
+class pop_case {
+public:
+  static constexpr bool is_event = true;
+  template <class G>
+  pop_case(Box& box, G&& handler) : box_{box}, handler_(std::forward<G>(handler)) {}
+
+  wait_list& list() noexcept { return mailbox_access::not_empty(box_); }
+  queue_status attempt() {
+    auto found = box_.try_pop();
+    if (found) taken_.emplace(std::move(*found));
+    return found.error();
+  }
+  void finish() { handler_(std::move(*taken_)); }
+
+private:
+  Box& box_;
+  F handler_;
+  std::optional<typename Box::value_type> taken_;
+};
+
+template <class Box, class U, class F>
+class push_case {
+public:
+  static constexpr bool is_event = true;
+  template <class G>
+  push_case(Box& box, U&& value, G&& handler)
+      : box_{box}, value_{std::addressof(value)}, handler_(std::forward<G>(handler)) {}
+
+  wait_list& list() noexcept { return mailbox_access::not_full(box_); }
+  queue_status attempt() { return mailbox_access::attempt_push(box_, std::forward<U>(*value_)); }
+  void finish() { handler_(); }
+
+private:
+  Box& box_;
+  std::remove_reference_t<U>* value_;
+  F handler_;
+};
+
+template <class Deadline, class F>
+class time_case {
+public:
+  static constexpr bool is_event = false;
+  static constexpr queue_status meaning = queue_status::timeout;
+  template <class G>
+  time_case(Deadline deadline, G&& handler)
+      : deadline_{deadline}, handler_(std::forward<G>(handler)) {}
+
+  bool has_come() const { return deadline_.expired(); }
+  void watch(sleeper&) noexcept {}
+  void forget() noexcept {}
+  nanoseconds look_again_at() const { return deadline_.wake_at(); }
+  void finish() { handler_(); }
+
+private:
+  Deadline deadline_;
+  F handler_;
+};
+
+template <stoppable_token S, class F>
+class stop_case {
+public:
+  static constexpr bool is_event = false;
+  static constexpr queue_status meaning = queue_status::stopped;
+  template <class G>
+  stop_case(S token, G&& handler) : token_{std::move(token)}, handler_(std::forward<G>(handler)) {}
+
+  bool has_come() const { return token_.stop_requested(); }
+  void watch(sleeper& thread) { watch_.emplace(token_, unparking{&thread}); }
+  void forget() noexcept { watch_.reset(); }
+  nanoseconds look_again_at() const noexcept { return watch_ ? watch_->look_again_at() : never; }
+  void finish() { handler_(); }
+
+private:
+  S token_;
+  F handler_;
+  std::optional<stop_watch<S, unparking>> watch_;
+};
+
+// ---- The choice between them
+
+enum class preference : unsigned char { none, in_order };
+
+/// One call of select.
+template <class... Cases>
+class selection {
+  static constexpr std::size_t count = sizeof...(Cases);
+  static constexpr std::size_t events = (std::size_t{Cases::is_event} + ... + 0);
+  static_assert(events != 0, "mailroom: a select needs an on_pop or an on_push");
+
+public:
+  selection(preference order, Cases&... cases) noexcept : cases_{cases...} {
+    if (order == preference::none) shuffle();
+  }
+
+  /// Looks at every case, and waits until one is ready; then carries it out.
+  select_result wait() {
+    outcome found = look_for_a_while();
+    if (!found.is_done()) found = sleep();
+    return finish(found);
+  }
+
+  /// The same without waiting.
+  select_result look_once() { return finish(look()); }
+
+private:
+  using lists = std::array<wait_list*, events>;
+
+  struct outcome {
+    std::size_t index;
+    queue_status status;
+    bool saw_busy = false;
+    bool is_done() const noexcept { return status != queue_status::empty; }
+  };
+
+  /// A wake-up that has not been used: the next of that list gets it. (I2)
+  struct wake_up {
+    wait_list* in_hand = nullptr;
+    ~wake_up() { take(nullptr); }
+    void take(wait_list* another) noexcept {
+      if (in_hand != nullptr) in_hand->wake_one();
+      in_hand = another;
+    }
+  };
+
+  /// The thread's places in all the lists. A wake-up that it gets is then in hand.
+  class attendance {
+  public:
+    attendance(sleeper& self, const lists& all, wake_up& woken) noexcept
+        : attendance{self, all, woken, std::make_index_sequence<events>{}} {
+      fence(memory_order::seq_cst); // (D)
+    }
+    attendance(const attendance&) = delete;
+    attendance& operator=(const attendance&) = delete;
+    ~attendance() {
+      if (!self_.leave()) woken_.take(lists_[self_.event()]);
+    }
+
+  private:
+    template <std::size_t... I>
+    attendance(sleeper& self, const lists& all, wake_up& woken, std::index_sequence<I...>) noexcept
+        : self_{(self.begin(), self)}, lists_{all}, woken_{woken},
+          places_{{wait_list::place{*all[I], self, static_cast<std::uint32_t>(I)}...}} {}
+
+    sleeper& self_;
+    const lists& lists_;
+    wake_up& woken_;
+    std::array<wait_list::place, events> places_;
+  };
+
+  /// The stop callbacks, as long as the thread may sleep.
+  struct watching {
+    selection& all;
+    ~watching() {
+      all.for_each_other([](auto& one) { one.forget(); });
+    }
+  };
+
+  outcome look();
+  outcome look_for_a_while();
+  outcome sleep();
+  select_result finish(const outcome& found);
+  void shuffle() noexcept;
+  lists all_lists() noexcept;
+
+  /// Calls `visit` with case `which`.
+  template <class F>
+  void visit(std::size_t which, F&& call) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (void)((I == which && (call(std::get<I>(cases_)), true)) || ...);
+    }(std::index_sequence_for<Cases...>{});
+  }
+  /// Calls `call` with each case that is no event: the times and the stops.
+  template <class F>
+  void for_each_other(F&& call) {
+    for (std::size_t i = 0; i != count; ++i) {
+      visit(i, [&]<class Case>(Case& one) {
+        if constexpr (!Case::is_event) call(one);
+      });
+    }
+  }
+
+  static constexpr std::array<std::size_t, events> event_cases = [] {
+    std::array<std::size_t, events> all{};
+    std::size_t found = 0;
+    std::size_t i = 0;
+    ((Cases::is_event ? void(all[found++] = i++) : void(++i)), ...);
+    return all;
+  }();
+
+  std::tuple<Cases&...> cases_;
+  std::array<std::size_t, events> order_ = event_cases; // in which they are tried
+};
+
+/// One attempt at each. The times and stops are looked at first, so that whatever happened before
+/// them is still found.
+template <class... Cases>
+typename selection<Cases...>::outcome selection<Cases...>::look() {
+  outcome found{count, queue_status::empty};
+  for (std::size_t i = 0; i != count; ++i) {
+    visit(i, [&]<class Case>(Case& one) {
+      if constexpr (!Case::is_event) {
+        if (found.status == queue_status::stopped || !one.has_come()) return;
+        if (found.is_done() && Case::meaning != queue_status::stopped) return;
+        found = {i, Case::meaning};
+      }
+    });
+  }
+  bool is_open = false;
+  for (const std::size_t which : order_) {
+    queue_status status = queue_status::closed;
+    visit(which, [&]<class Case>(Case& one) {
+      if constexpr (Case::is_event) status = one.attempt();
+    });
+    if (status == queue_status::success) return {which, status, found.saw_busy};
+    is_open |= status != queue_status::closed;
+    found.saw_busy |= status == queue_status::busy;
+  }
+  if (!is_open) return {count, queue_status::closed};
+  return found;
+}
+
+template <class... Cases>
+typename selection<Cases...>::outcome selection<Cases...>::look_for_a_while() {
+  outcome found = look();
+  if constexpr (longest_spin != 0) {
+    const nanoseconds end = now() + longest_spin / 4;
+    while (!found.is_done() && now() < end) {
+      relax();
+      found = look();
+    }
+  }
+  return found;
+}
+
+template <class... Cases>
+typename selection<Cases...>::outcome selection<Cases...>::sleep() {
+  sleeper self;
+  const watching watch{*this};
+  nanoseconds wake_at = never;
+  for_each_other([&](auto& one) { one.watch(self); });
+  const lists all = all_lists();
+  wake_up woken;
+  for (;;) {
+    outcome found{count, queue_status::empty, true};
+    {
+      const attendance here{self, all, woken};
+      while (!found.is_done() && found.saw_busy) {
+        found = look();
+        if (found.saw_busy) yield(); // (I3)
+      }
+      if (!found.saw_busy && found.status != queue_status::success) woken.in_hand = nullptr; // (I2)
+      if (!found.is_done()) {
+        wake_at = never;
+        for_each_other([&](auto& one) { wake_at = smaller_of(wake_at, one.look_again_at()); });
+        self.park(wake_at);
+      }
+    }
+    if (found.is_done()) return found;
+  }
+}
+
+template <class... Cases>
+select_result selection<Cases...>::finish(const outcome& found) {
+  visit(found.index, [](auto& one) { one.finish(); });
+  return {found.index, found.status};
+}
+
+/// Draws an order.
+template <class... Cases>
+void selection<Cases...>::shuffle() noexcept {
+  std::uint64_t drawn = random_seed();
+  for (std::size_t left = events; left > 1; --left) {
+    drawn = drawn * 6364136223846793005U + 1442695040888963407U; // Knuth's MMIX
+    const auto which = static_cast<std::size_t>(((drawn >> 32) * left) >> 32);
+    std::swap(order_[left - 1], order_[which]);
+  }
+}
+
+template <class... Cases>
+typename selection<Cases...>::lists selection<Cases...>::all_lists() noexcept {
+  lists all{};
+  for (std::size_t i = 0; i != events; ++i) {
+    visit(event_cases[i], [&]<class Case>(Case& one) {
+      if constexpr (Case::is_event) all[i] = &one.list();
+    });
+  }
+  return all;
+}
+
+} // namespace detail
+
+template <detail::select_case... Cases>
+select_result select(Cases&&... cases) {
+  return detail::selection<std::remove_cvref_t<Cases>...>{detail::preference::none, cases...}
+      .wait();
+}
+
+template <detail::select_case... Cases>
+select_result select_in_order(Cases&&... cases) {
+  using selection = detail::selection<std::remove_cvref_t<Cases>...>;
+  return selection{detail::preference::in_order, cases...}.wait();
+}
+
+template <detail::select_case... Cases>
+select_result try_select(Cases&&... cases) {
+  using selection = detail::selection<std::remove_cvref_t<Cases>...>;
+  return selection{detail::preference::none, cases...}.look_once();
+}
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_MAILBOX_SELECT_HPP
 
 // ---- <mailroom/topic/filter.hpp>
 

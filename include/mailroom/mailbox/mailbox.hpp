@@ -81,6 +81,10 @@ struct mailbox_stats {
   std::size_t depth;        ///< messages inside
 };
 
+namespace detail {
+struct mailbox_access;
+}
+
 template <message T, class Queue = mpmc_queue<T>, class Wait = wait_policy::park>
 class mailbox {
   static_assert(queue<Queue>, "mailroom: a mailbox needs a queue of mailroom's kind");
@@ -274,6 +278,7 @@ public:
 private:
   using enum detail::memory_order;
   using event = detail::event_count<Wait>;
+  friend struct detail::mailbox_access;
 
   static void check(const mailbox_options& options);
   static Queue make_queue(std::size_t capacity);
@@ -309,6 +314,29 @@ private:
   detail::atomic<std::uint64_t> rejected_;
   detail::atomic<std::uint64_t> dropped_;
 };
+
+namespace detail {
+
+/// What select and the coroutines need of a mailbox: one attempt, and where to wait for the next.
+struct mailbox_access {
+  template <class Box>
+  static wait_list& not_empty(Box& box) noexcept {
+    static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
+    return box.not_empty_.list();
+  }
+  template <class Box>
+  static wait_list& not_full(Box& box) noexcept {
+    static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
+    return box.not_full_.list();
+  }
+  /// Waits for room in the end, whatever the overflow policy: full is not decided upon here.
+  template <class Box, class U>
+  static queue_status attempt_push(Box& box, U&& value) {
+    return box.attempt_push(std::forward<U>(value));
+  }
+};
+
+} // namespace detail
 
 /// P0260's name for it.
 template <message T, class Allocator = std::allocator<T>>

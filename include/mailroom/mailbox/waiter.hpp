@@ -92,8 +92,8 @@ private:
   std::uint32_t verdict() const noexcept { return verdict_.load(memory_order::relaxed); } // (I1)
   bool end(std::uint32_t verdict) noexcept {
     std::uint32_t expected = waiting;
-    return verdict_.compare_exchange(expected, verdict, memory_order::relaxed, // (I1)
-                                     memory_order::relaxed);
+    using enum memory_order;
+    return verdict_.compare_exchange(expected, verdict, relaxed, relaxed); // (I1)
   }
 
   atomic<std::uint32_t> verdict_;

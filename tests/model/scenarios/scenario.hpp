@@ -31,6 +31,7 @@ void add_mpsc_queue(std::vector<scenario>& all);
 void add_intrusive_mpsc_queue(std::vector<scenario>& all);
 void add_broadcast_queue(std::vector<scenario>& all);
 void add_waiter(std::vector<scenario>& all);
+void add_select(std::vector<scenario>& all);
 void add_mailbox(std::vector<scenario>& all);
 void add_topic(std::vector<scenario>& all);
 /// What nobody may stop: every scenario with a thread that stands still.
