@@ -233,7 +233,8 @@ inline void relax() noexcept {
 /// A short pause, after which the caller goes on whether or not something has changed.
 inline void hesitate() noexcept { relax(); }
 
-/// Asks for the cache line of `address`, to write to it soon. Any address will do.
+/// Asks for the cache line of `address`, to write to it soon. Any address will do. (A function that
+/// does nothing else has no effect for g++ -O2, which leaves out the calls of it.)
 inline void prefetch_for_write([[maybe_unused]] const void* address) noexcept {
 #if defined(__GNUC__)
   __builtin_prefetch(address, 1);
@@ -1277,9 +1278,10 @@ auto deadline_at(const std::chrono::time_point<Clock, Duration>& point) {
 // Invariants
 //   (I1)  0 <= tail - head <= capacity, in unsigned arithmetic; the positions may wrap
 //   (I2)  the slots of [head, tail) hold a message; all others are raw storage
-//   (I3)  only the writer writes tail, seen_head and its own copy of tail, written; only the reader
+//   (I3)  only the writer writes tail, limit and its own copy of tail, written; only the reader
 //         head, seen_tail and its own copy of head, read
-//   (I4)  seen_head <= head and seen_tail <= tail: a stale copy can only err towards looking again
+//   (I4)  limit <= head + capacity and seen_tail <= tail: a stale copy can only err towards looking
+//         again
 //   (I5)  written() tells a number, not what is in the slots; that it is not below read() comes
 //         from (E)
 //
@@ -1311,7 +1313,7 @@ public:
   /// Throws    what the allocator throws
   index_ring(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
       : capacity_{capacity}, cells_{slots_for(capacity), allocator}, written_{first},
-        seen_head_{first}, tail_{first}, read_{first}, seen_tail_{first}, head_{first} {}
+        limit_{first + capacity}, tail_{first}, read_{first}, seen_tail_{first}, head_{first} {}
 
   std::size_t capacity() const noexcept { return capacity_; }
 
@@ -1343,7 +1345,7 @@ private:
 
   // The writer's lines: its own, and the one that it shares.
   alignas(cache_line) std::uint64_t written_;
-  std::uint64_t seen_head_;
+  std::uint64_t limit_;
   alignas(cache_line) atomic<std::uint64_t> tail_;
 
   // The reader's lines.
@@ -1365,23 +1367,24 @@ public:
     ring_.tail_.store(at_, memory_order::release); // (F)
   }
 
-  /// The raw cell for the next message; looks at the reader only when none seems free.
-  ///
-  /// Returns   nullptr when the ring is full
-  cell<T>* next() noexcept {
-    if (at_ - ring_.seen_head_ == ring_.capacity_) {
-      ring_.seen_head_ = ring_.head_.load(memory_order::acquire); // (E)
-      if (at_ - ring_.seen_head_ == ring_.capacity_) return nullptr;
+  /// Whether the ring is not full; looks at the reader only when it seems to be.
+  bool has_room() noexcept {
+    if (at_ == ring_.limit_) {
+      ring_.limit_ = ring_.head_.load(memory_order::acquire) + ring_.capacity_; // (E)
+      if (at_ == ring_.limit_) return false;
     }
     prefetch_for_write(ring_.slot(at_ + cells_ahead));
-    return ring_.slot(at_);
+    return true;
   }
 
+  /// The raw cell for the next message, when there is room.
+  cell<T>& next() noexcept { return *ring_.slot(at_); }
+
   /// The same for several messages, in order: those that stand in one piece. There may be more
-  /// behind them.
+  /// behind them. Looks as has_room does.
   std::span<cell<T>> room() noexcept {
-    if (next() == nullptr) return {};
-    return ring_.piece(at_, ring_.seen_head_ + ring_.capacity_);
+    if (!has_room()) return {};
+    return ring_.piece(at_, ring_.limit_);
   }
 
   /// The next `count` of these cells hold a message now.
@@ -1406,21 +1409,20 @@ public:
     ring_.head_.store(at_, memory_order::release); // (E)
   }
 
-  /// The next message; looks at the writer only when none seems to be there.
-  ///
-  /// Returns   nullptr when the ring is empty
-  cell<T>* next() noexcept {
-    if (at_ == ring_.seen_tail_) {
-      ring_.seen_tail_ = ring_.tail_.load(memory_order::acquire); // (F)
-      if (at_ == ring_.seen_tail_) return nullptr;
-    }
-    return ring_.slot(at_);
+  /// Whether the ring is not empty; looks at the writer only when it seems to be.
+  bool has_message() noexcept {
+    if (at_ != ring_.seen_tail_) return true;
+    ring_.seen_tail_ = ring_.tail_.load(memory_order::acquire); // (F)
+    return at_ != ring_.seen_tail_;
   }
 
+  /// The next message, when there is one.
+  cell<T>& next() noexcept { return *ring_.slot(at_); }
+
   /// The same for several messages, in order: those that stand in one piece. There may be more
-  /// behind them.
+  /// behind them. Looks as has_message does.
   std::span<cell<T>> ready() noexcept {
-    if (next() == nullptr) return {};
+    if (!has_message()) return {};
     return ring_.piece(at_, ring_.seen_tail_);
   }
 
@@ -1459,11 +1461,11 @@ private:
 // Invariants
 //   (I1)  0 <= tail - head <= capacity <= slots, in unsigned arithmetic; the positions may wrap
 //   (I2)  the slots of [head, tail) hold a message; all others are raw storage
-//   (I3)  only the writer writes tail, back and seen_head; only the reader head, read (its own copy
-//         of head), front and seen_end. A thread that reads what only it writes needs no order, and
+//   (I3)  only the writer writes tail, back and limit; only the reader head, read (its own copy of
+//         head), front and seen_end. A thread that reads what only it writes needs no order, and
 //         nobody but the constructor writes before there are two
-//   (I4)  seen_head <= head and seen_end <= the end of the first line: a stale copy can only err
-//         towards looking again
+//   (I4)  limit <= head + capacity and seen_end <= the end of the first line: a stale copy can only
+//         err towards looking again
 //   (I5)  written() tells a number, not what is in the slots; that it is not below read() comes
 //         from (F) and (E): tail is stored before the end that a reader follows
 //   (I6)  a line's end only grows. Seen from head in that line it is of an earlier lap (at most
@@ -1482,6 +1484,8 @@ private:
 //   each keeps the place where it is.
 // Decision: the writer asks early for the line that it will need next but one: to write to a line
 //   takes it from the reader.
+// Decision: what happens once in a line is a function of its own. What is left of a push is then
+//   small enough for compilers to put it where it is called, with -O2 as well.
 //
 // Sources: Giacomoni, Moseley, Vachharajani, FastForward for Efficient Pipeline Parallelism, PPoPP
 // 2008 (slots that say themselves whether they are full); index_ring.hpp for the rest.
@@ -1504,7 +1508,7 @@ public:
   /// Throws    what the allocator throws
   line_ring(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
       : capacity_{capacity}, lines_{lines_for(capacity), allocator}, tail_{first},
-        seen_head_{first}, back_{begin_}, read_{first}, seen_end_{first}, front_{begin_},
+        limit_{first + capacity}, back_{begin_}, read_{first}, seen_end_{first}, front_{begin_},
         head_{first} {
     for (std::size_t i = 0; i != lines_.size(); ++i) {
       lines_[i].end.store(first, memory_order::relaxed); // (I3)
@@ -1531,15 +1535,13 @@ private:
   }
   static constexpr std::size_t lines =
       Capacity == dynamic_capacity ? dynamic_capacity : lines_for(Capacity);
-  static constexpr std::size_t lines_ahead = 2;
 
   line* behind(line* last) noexcept { return last + 1 == end_ ? begin_ : last + 1; }
-  void prefetch_behind(const line* last) noexcept {
-    const auto size = static_cast<std::size_t>(end_ - begin_);
-    std::size_t ahead = static_cast<std::size_t>(last - begin_) + lines_ahead;
-    if (ahead >= size) ahead = ahead - size < size ? ahead - size : 0;
-    prefetch_for_write(begin_ + ahead);
+  void publish(line* last, std::uint64_t end) noexcept {
+    tail_.store(end, memory_order::relaxed);     // (I5)
+    last->end.store(end, memory_order::release); // (F)
   }
+  line* begin_next_line(std::uint64_t end) noexcept;
 
   // Constant after construction, but for the lines.
   const std::size_t capacity_;
@@ -1549,7 +1551,7 @@ private:
 
   // The writer's line.
   alignas(cache_line) atomic<std::uint64_t> tail_;
-  std::uint64_t seen_head_;
+  std::uint64_t limit_;
   line* back_;
   std::uint32_t back_cell_ = 0;
 
@@ -1560,6 +1562,16 @@ private:
   std::uint32_t front_cell_ = 0;
   alignas(cache_line) atomic<std::uint64_t> head_;
 };
+
+/// The writer's line is full; the positions before `end` are filled.
+template <class T, std::size_t Capacity, class Allocator>
+auto line_ring<T, Capacity, Allocator>::begin_next_line(std::uint64_t end) noexcept -> line* {
+  publish(back_, end);
+  back_ = behind(back_);
+  back_cell_ = 0;
+  prefetch_for_write(behind(behind(back_)));
+  return back_;
+}
 
 /// One call of the writer. What it has built is published line by line, the last when it goes out
 /// of scope.
@@ -1573,50 +1585,39 @@ public:
   writer& operator=(const writer&) = delete;
   ~writer() {
     if (cell_ == from_) return;
-    publish();
+    ring_.publish(line_, at_);
     ring_.back_cell_ = cell_;
   }
 
-  /// The raw cell for the next message; looks at the reader only when none seems free.
-  ///
-  /// Returns   nullptr when the ring is full
-  cell<T>* next() noexcept {
-    if (at_ - ring_.seen_head_ == ring_.capacity_) {
-      ring_.seen_head_ = ring_.head_.load(memory_order::acquire); // (E)
-      if (at_ - ring_.seen_head_ == ring_.capacity_) return nullptr;
-    }
-    return line_->cells + cell_;
+  /// Whether the ring is not full; looks at the reader only when it seems to be.
+  bool has_room() noexcept {
+    if (at_ != ring_.limit_) return true;
+    ring_.limit_ = ring_.head_.load(memory_order::acquire) + ring_.capacity_; // (E)
+    return at_ != ring_.limit_;
   }
 
+  /// The raw cell for the next message, when there is room.
+  cell<T>& next() noexcept { return line_->cells[cell_]; }
+
   /// The same for several messages, in order: those that stand in one piece. There may be more
-  /// behind them.
+  /// behind them. Looks as has_room does.
   std::span<cell<T>> room() noexcept {
-    cell<T>* const first = next();
-    if (first == nullptr) return {};
-    const std::uint64_t free = ring_.capacity_ - (at_ - ring_.seen_head_);
+    if (!has_room()) return {};
     const std::size_t in_line = cells_in_line - cell_;
-    return {first, static_cast<std::size_t>(smaller_of<std::uint64_t>(in_line, free))};
+    const std::uint64_t free = smaller_of<std::uint64_t>(in_line, ring_.limit_ - at_);
+    return {&next(), static_cast<std::size_t>(free)};
   }
 
   /// The next `count` of these cells hold a message now.
   void built(std::size_t count) noexcept {
     at_ += count;
     cell_ += static_cast<std::uint32_t>(count);
-    if (cell_ == cells_in_line) leave_line();
+    if (cell_ != cells_in_line) return;
+    line_ = ring_.begin_next_line(at_);
+    cell_ = from_ = 0;
   }
 
 private:
-  void publish() noexcept {
-    ring_.tail_.store(at_, memory_order::relaxed); // (I5)
-    line_->end.store(at_, memory_order::release);  // (F)
-  }
-  void leave_line() noexcept {
-    publish();
-    line_ = ring_.back_ = ring_.behind(line_);
-    cell_ = from_ = ring_.back_cell_ = 0;
-    ring_.prefetch_behind(line_);
-  }
-
   line_ring& ring_;
   std::uint64_t at_;
   line* line_;
@@ -1639,19 +1640,17 @@ public:
     ring_.head_.store(at_, memory_order::release); // (E)
   }
 
-  /// The next message; looks at the writer only when none seems to be there.
-  ///
-  /// Returns   nullptr when the ring is empty
-  cell<T>* next() noexcept {
-    if (at_ == ring_.seen_end_ && !look()) return nullptr;
-    return line_->cells + cell_;
-  }
+  /// Whether the ring is not empty; looks at the writer only when it seems to be.
+  bool has_message() noexcept { return at_ != ring_.seen_end_ || look(); }
+
+  /// The next message, when there is one.
+  cell<T>& next() noexcept { return line_->cells[cell_]; }
 
   /// The same for several messages, in order: those that stand in one piece. There may be more
-  /// behind them.
+  /// behind them. Looks as has_message does.
   std::span<cell<T>> ready() noexcept {
-    if (at_ == ring_.seen_end_ && !look()) return {};
-    return {line_->cells + cell_, static_cast<std::size_t>(ring_.seen_end_ - at_)};
+    if (!has_message()) return {};
+    return {&next(), static_cast<std::size_t>(ring_.seen_end_ - at_)};
   }
 
   /// The next `count` of these cells are empty now.
@@ -1928,9 +1927,8 @@ template <class... Args>
 inline queue_status spsc_queue<T, Capacity, Allocator>::try_emplace(Args&&... args) noexcept(
     std::is_nothrow_constructible_v<T, Args...>) {
   writer back{ring_};
-  detail::cell<T>* const cell = back.next();
-  if (cell == nullptr) return queue_status::full;
-  cell->construct(std::forward<Args>(args)...);
+  if (!back.has_room()) return queue_status::full;
+  back.next().construct(std::forward<Args>(args)...);
   back.built(1);
   return queue_status::success;
 }
@@ -1979,10 +1977,10 @@ template <message T, std::size_t Capacity, class Allocator>
 inline expected<T, queue_status>
 spsc_queue<T, Capacity, Allocator>::try_pop() noexcept(std::is_nothrow_move_constructible_v<T>) {
   reader front{ring_};
-  detail::cell<T>* const cell = front.next();
-  if (cell == nullptr) return unexpected{queue_status::empty};
-  return {detail::take, cell->value(), [&] {
-            cell->destroy();
+  if (!front.has_message()) return unexpected{queue_status::empty};
+  detail::cell<T>& cell = front.next();
+  return {detail::take, cell.value(), [&] {
+            cell.destroy();
             front.taken(1);
           }};
 }
@@ -1993,10 +1991,10 @@ spsc_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept(std::is_nothrow_mo
   requires std::assignable_from<T&, T&&>
 {
   reader front{ring_};
-  detail::cell<T>* const cell = front.next();
-  if (cell == nullptr) return queue_status::empty;
-  into = std::move(cell->value());
-  cell->destroy();
+  if (!front.has_message()) return queue_status::empty;
+  detail::cell<T>& cell = front.next();
+  into = std::move(cell.value());
+  cell.destroy();
   front.taken(1);
   return queue_status::success;
 }
@@ -2045,8 +2043,8 @@ std::size_t spsc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
 
 template <message T, std::size_t Capacity, class Allocator>
 T* spsc_queue<T, Capacity, Allocator>::front() noexcept {
-  detail::cell<T>* const cell = reader{ring_}.next();
-  return cell == nullptr ? nullptr : std::addressof(cell->value());
+  reader front{ring_};
+  return front.has_message() ? std::addressof(front.next().value()) : nullptr;
 }
 
 template <message T, std::size_t Capacity, class Allocator>

@@ -167,7 +167,8 @@ inline void relax() noexcept {
 /// A short pause, after which the caller goes on whether or not something has changed.
 inline void hesitate() noexcept { relax(); }
 
-/// Asks for the cache line of `address`, to write to it soon. Any address will do.
+/// Asks for the cache line of `address`, to write to it soon. Any address will do. (A function that
+/// does nothing else has no effect for g++ -O2, which leaves out the calls of it.)
 inline void prefetch_for_write([[maybe_unused]] const void* address) noexcept {
 #if defined(__GNUC__)
   __builtin_prefetch(address, 1);

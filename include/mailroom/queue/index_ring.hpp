@@ -16,9 +16,10 @@
 // Invariants
 //   (I1)  0 <= tail - head <= capacity, in unsigned arithmetic; the positions may wrap
 //   (I2)  the slots of [head, tail) hold a message; all others are raw storage
-//   (I3)  only the writer writes tail, seen_head and its own copy of tail, written; only the reader
+//   (I3)  only the writer writes tail, limit and its own copy of tail, written; only the reader
 //         head, seen_tail and its own copy of head, read
-//   (I4)  seen_head <= head and seen_tail <= tail: a stale copy can only err towards looking again
+//   (I4)  limit <= head + capacity and seen_tail <= tail: a stale copy can only err towards looking
+//         again
 //   (I5)  written() tells a number, not what is in the slots; that it is not below read() comes
 //         from (E)
 //
@@ -55,7 +56,7 @@ public:
   /// Throws    what the allocator throws
   index_ring(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
       : capacity_{capacity}, cells_{slots_for(capacity), allocator}, written_{first},
-        seen_head_{first}, tail_{first}, read_{first}, seen_tail_{first}, head_{first} {}
+        limit_{first + capacity}, tail_{first}, read_{first}, seen_tail_{first}, head_{first} {}
 
   std::size_t capacity() const noexcept { return capacity_; }
 
@@ -87,7 +88,7 @@ private:
 
   // The writer's lines: its own, and the one that it shares.
   alignas(cache_line) std::uint64_t written_;
-  std::uint64_t seen_head_;
+  std::uint64_t limit_;
   alignas(cache_line) atomic<std::uint64_t> tail_;
 
   // The reader's lines.
@@ -109,23 +110,24 @@ public:
     ring_.tail_.store(at_, memory_order::release); // (F)
   }
 
-  /// The raw cell for the next message; looks at the reader only when none seems free.
-  ///
-  /// Returns   nullptr when the ring is full
-  cell<T>* next() noexcept {
-    if (at_ - ring_.seen_head_ == ring_.capacity_) {
-      ring_.seen_head_ = ring_.head_.load(memory_order::acquire); // (E)
-      if (at_ - ring_.seen_head_ == ring_.capacity_) return nullptr;
+  /// Whether the ring is not full; looks at the reader only when it seems to be.
+  bool has_room() noexcept {
+    if (at_ == ring_.limit_) {
+      ring_.limit_ = ring_.head_.load(memory_order::acquire) + ring_.capacity_; // (E)
+      if (at_ == ring_.limit_) return false;
     }
     prefetch_for_write(ring_.slot(at_ + cells_ahead));
-    return ring_.slot(at_);
+    return true;
   }
 
+  /// The raw cell for the next message, when there is room.
+  cell<T>& next() noexcept { return *ring_.slot(at_); }
+
   /// The same for several messages, in order: those that stand in one piece. There may be more
-  /// behind them.
+  /// behind them. Looks as has_room does.
   std::span<cell<T>> room() noexcept {
-    if (next() == nullptr) return {};
-    return ring_.piece(at_, ring_.seen_head_ + ring_.capacity_);
+    if (!has_room()) return {};
+    return ring_.piece(at_, ring_.limit_);
   }
 
   /// The next `count` of these cells hold a message now.
@@ -150,21 +152,20 @@ public:
     ring_.head_.store(at_, memory_order::release); // (E)
   }
 
-  /// The next message; looks at the writer only when none seems to be there.
-  ///
-  /// Returns   nullptr when the ring is empty
-  cell<T>* next() noexcept {
-    if (at_ == ring_.seen_tail_) {
-      ring_.seen_tail_ = ring_.tail_.load(memory_order::acquire); // (F)
-      if (at_ == ring_.seen_tail_) return nullptr;
-    }
-    return ring_.slot(at_);
+  /// Whether the ring is not empty; looks at the writer only when it seems to be.
+  bool has_message() noexcept {
+    if (at_ != ring_.seen_tail_) return true;
+    ring_.seen_tail_ = ring_.tail_.load(memory_order::acquire); // (F)
+    return at_ != ring_.seen_tail_;
   }
 
+  /// The next message, when there is one.
+  cell<T>& next() noexcept { return *ring_.slot(at_); }
+
   /// The same for several messages, in order: those that stand in one piece. There may be more
-  /// behind them.
+  /// behind them. Looks as has_message does.
   std::span<cell<T>> ready() noexcept {
-    if (next() == nullptr) return {};
+    if (!has_message()) return {};
     return ring_.piece(at_, ring_.seen_tail_);
   }
 

@@ -19,11 +19,11 @@
 // Invariants
 //   (I1)  0 <= tail - head <= capacity <= slots, in unsigned arithmetic; the positions may wrap
 //   (I2)  the slots of [head, tail) hold a message; all others are raw storage
-//   (I3)  only the writer writes tail, back and seen_head; only the reader head, read (its own copy
-//         of head), front and seen_end. A thread that reads what only it writes needs no order, and
+//   (I3)  only the writer writes tail, back and limit; only the reader head, read (its own copy of
+//         head), front and seen_end. A thread that reads what only it writes needs no order, and
 //         nobody but the constructor writes before there are two
-//   (I4)  seen_head <= head and seen_end <= the end of the first line: a stale copy can only err
-//         towards looking again
+//   (I4)  limit <= head + capacity and seen_end <= the end of the first line: a stale copy can only
+//         err towards looking again
 //   (I5)  written() tells a number, not what is in the slots; that it is not below read() comes
 //         from (F) and (E): tail is stored before the end that a reader follows
 //   (I6)  a line's end only grows. Seen from head in that line it is of an earlier lap (at most
@@ -42,6 +42,8 @@
 //   each keeps the place where it is.
 // Decision: the writer asks early for the line that it will need next but one: to write to a line
 //   takes it from the reader.
+// Decision: what happens once in a line is a function of its own. What is left of a push is then
+//   small enough for compilers to put it where it is called, with -O2 as well.
 //
 // Sources: Giacomoni, Moseley, Vachharajani, FastForward for Efficient Pipeline Parallelism, PPoPP
 // 2008 (slots that say themselves whether they are full); index_ring.hpp for the rest.
@@ -69,7 +71,7 @@ public:
   /// Throws    what the allocator throws
   line_ring(std::size_t capacity, const Allocator& allocator, std::uint64_t first)
       : capacity_{capacity}, lines_{lines_for(capacity), allocator}, tail_{first},
-        seen_head_{first}, back_{begin_}, read_{first}, seen_end_{first}, front_{begin_},
+        limit_{first + capacity}, back_{begin_}, read_{first}, seen_end_{first}, front_{begin_},
         head_{first} {
     for (std::size_t i = 0; i != lines_.size(); ++i) {
       lines_[i].end.store(first, memory_order::relaxed); // (I3)
@@ -96,15 +98,13 @@ private:
   }
   static constexpr std::size_t lines =
       Capacity == dynamic_capacity ? dynamic_capacity : lines_for(Capacity);
-  static constexpr std::size_t lines_ahead = 2;
 
   line* behind(line* last) noexcept { return last + 1 == end_ ? begin_ : last + 1; }
-  void prefetch_behind(const line* last) noexcept {
-    const auto size = static_cast<std::size_t>(end_ - begin_);
-    std::size_t ahead = static_cast<std::size_t>(last - begin_) + lines_ahead;
-    if (ahead >= size) ahead = ahead - size < size ? ahead - size : 0;
-    prefetch_for_write(begin_ + ahead);
+  void publish(line* last, std::uint64_t end) noexcept {
+    tail_.store(end, memory_order::relaxed);     // (I5)
+    last->end.store(end, memory_order::release); // (F)
   }
+  line* begin_next_line(std::uint64_t end) noexcept;
 
   // Constant after construction, but for the lines.
   const std::size_t capacity_;
@@ -114,7 +114,7 @@ private:
 
   // The writer's line.
   alignas(cache_line) atomic<std::uint64_t> tail_;
-  std::uint64_t seen_head_;
+  std::uint64_t limit_;
   line* back_;
   std::uint32_t back_cell_ = 0;
 
@@ -125,6 +125,16 @@ private:
   std::uint32_t front_cell_ = 0;
   alignas(cache_line) atomic<std::uint64_t> head_;
 };
+
+/// The writer's line is full; the positions before `end` are filled.
+template <class T, std::size_t Capacity, class Allocator>
+auto line_ring<T, Capacity, Allocator>::begin_next_line(std::uint64_t end) noexcept -> line* {
+  publish(back_, end);
+  back_ = behind(back_);
+  back_cell_ = 0;
+  prefetch_for_write(behind(behind(back_)));
+  return back_;
+}
 
 /// One call of the writer. What it has built is published line by line, the last when it goes out
 /// of scope.
@@ -138,50 +148,39 @@ public:
   writer& operator=(const writer&) = delete;
   ~writer() {
     if (cell_ == from_) return;
-    publish();
+    ring_.publish(line_, at_);
     ring_.back_cell_ = cell_;
   }
 
-  /// The raw cell for the next message; looks at the reader only when none seems free.
-  ///
-  /// Returns   nullptr when the ring is full
-  cell<T>* next() noexcept {
-    if (at_ - ring_.seen_head_ == ring_.capacity_) {
-      ring_.seen_head_ = ring_.head_.load(memory_order::acquire); // (E)
-      if (at_ - ring_.seen_head_ == ring_.capacity_) return nullptr;
-    }
-    return line_->cells + cell_;
+  /// Whether the ring is not full; looks at the reader only when it seems to be.
+  bool has_room() noexcept {
+    if (at_ != ring_.limit_) return true;
+    ring_.limit_ = ring_.head_.load(memory_order::acquire) + ring_.capacity_; // (E)
+    return at_ != ring_.limit_;
   }
 
+  /// The raw cell for the next message, when there is room.
+  cell<T>& next() noexcept { return line_->cells[cell_]; }
+
   /// The same for several messages, in order: those that stand in one piece. There may be more
-  /// behind them.
+  /// behind them. Looks as has_room does.
   std::span<cell<T>> room() noexcept {
-    cell<T>* const first = next();
-    if (first == nullptr) return {};
-    const std::uint64_t free = ring_.capacity_ - (at_ - ring_.seen_head_);
+    if (!has_room()) return {};
     const std::size_t in_line = cells_in_line - cell_;
-    return {first, static_cast<std::size_t>(smaller_of<std::uint64_t>(in_line, free))};
+    const std::uint64_t free = smaller_of<std::uint64_t>(in_line, ring_.limit_ - at_);
+    return {&next(), static_cast<std::size_t>(free)};
   }
 
   /// The next `count` of these cells hold a message now.
   void built(std::size_t count) noexcept {
     at_ += count;
     cell_ += static_cast<std::uint32_t>(count);
-    if (cell_ == cells_in_line) leave_line();
+    if (cell_ != cells_in_line) return;
+    line_ = ring_.begin_next_line(at_);
+    cell_ = from_ = 0;
   }
 
 private:
-  void publish() noexcept {
-    ring_.tail_.store(at_, memory_order::relaxed); // (I5)
-    line_->end.store(at_, memory_order::release);  // (F)
-  }
-  void leave_line() noexcept {
-    publish();
-    line_ = ring_.back_ = ring_.behind(line_);
-    cell_ = from_ = ring_.back_cell_ = 0;
-    ring_.prefetch_behind(line_);
-  }
-
   line_ring& ring_;
   std::uint64_t at_;
   line* line_;
@@ -204,19 +203,17 @@ public:
     ring_.head_.store(at_, memory_order::release); // (E)
   }
 
-  /// The next message; looks at the writer only when none seems to be there.
-  ///
-  /// Returns   nullptr when the ring is empty
-  cell<T>* next() noexcept {
-    if (at_ == ring_.seen_end_ && !look()) return nullptr;
-    return line_->cells + cell_;
-  }
+  /// Whether the ring is not empty; looks at the writer only when it seems to be.
+  bool has_message() noexcept { return at_ != ring_.seen_end_ || look(); }
+
+  /// The next message, when there is one.
+  cell<T>& next() noexcept { return line_->cells[cell_]; }
 
   /// The same for several messages, in order: those that stand in one piece. There may be more
-  /// behind them.
+  /// behind them. Looks as has_message does.
   std::span<cell<T>> ready() noexcept {
-    if (at_ == ring_.seen_end_ && !look()) return {};
-    return {line_->cells + cell_, static_cast<std::size_t>(ring_.seen_end_ - at_)};
+    if (!has_message()) return {};
+    return {&next(), static_cast<std::size_t>(ring_.seen_end_ - at_)};
   }
 
   /// The next `count` of these cells are empty now.

@@ -250,9 +250,8 @@ template <class... Args>
 inline queue_status spsc_queue<T, Capacity, Allocator>::try_emplace(Args&&... args) noexcept(
     std::is_nothrow_constructible_v<T, Args...>) {
   writer back{ring_};
-  detail::cell<T>* const cell = back.next();
-  if (cell == nullptr) return queue_status::full;
-  cell->construct(std::forward<Args>(args)...);
+  if (!back.has_room()) return queue_status::full;
+  back.next().construct(std::forward<Args>(args)...);
   back.built(1);
   return queue_status::success;
 }
@@ -301,10 +300,10 @@ template <message T, std::size_t Capacity, class Allocator>
 inline expected<T, queue_status>
 spsc_queue<T, Capacity, Allocator>::try_pop() noexcept(std::is_nothrow_move_constructible_v<T>) {
   reader front{ring_};
-  detail::cell<T>* const cell = front.next();
-  if (cell == nullptr) return unexpected{queue_status::empty};
-  return {detail::take, cell->value(), [&] {
-            cell->destroy();
+  if (!front.has_message()) return unexpected{queue_status::empty};
+  detail::cell<T>& cell = front.next();
+  return {detail::take, cell.value(), [&] {
+            cell.destroy();
             front.taken(1);
           }};
 }
@@ -315,10 +314,10 @@ spsc_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept(std::is_nothrow_mo
   requires std::assignable_from<T&, T&&>
 {
   reader front{ring_};
-  detail::cell<T>* const cell = front.next();
-  if (cell == nullptr) return queue_status::empty;
-  into = std::move(cell->value());
-  cell->destroy();
+  if (!front.has_message()) return queue_status::empty;
+  detail::cell<T>& cell = front.next();
+  into = std::move(cell.value());
+  cell.destroy();
   front.taken(1);
   return queue_status::success;
 }
@@ -367,8 +366,8 @@ std::size_t spsc_queue<T, Capacity, Allocator>::consume_all(F&& handler) {
 
 template <message T, std::size_t Capacity, class Allocator>
 T* spsc_queue<T, Capacity, Allocator>::front() noexcept {
-  detail::cell<T>* const cell = reader{ring_}.next();
-  return cell == nullptr ? nullptr : std::addressof(cell->value());
+  reader front{ring_};
+  return front.has_message() ? std::addressof(front.next().value()) : nullptr;
 }
 
 template <message T, std::size_t Capacity, class Allocator>

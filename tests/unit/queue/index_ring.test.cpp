@@ -16,18 +16,17 @@ using ring = mailroom::detail::index_ring<int, mailroom::dynamic_capacity, std::
 
 void put(ring& messages, int value) {
   ring::writer back{messages};
-  auto* const cell = back.next();
-  REQUIRE(cell != nullptr);
-  cell->construct(value);
+  REQUIRE(back.has_room());
+  back.next().construct(value);
   back.built(1);
 }
 
 int take(ring& messages) {
   ring::reader front{messages};
-  auto* const cell = front.next();
-  REQUIRE(cell != nullptr);
+  REQUIRE(front.has_message());
+  auto& cell = front.next();
   front.taken(1);
-  return cell->value();
+  return cell.value();
 }
 
 } // namespace
@@ -38,9 +37,9 @@ TEST_CASE("index_ring: it is full and empty exactly, wherever its positions are"
       ring messages{capacity, {}, 0 - before};
       CHECK(messages.capacity() == capacity);
       for (int lap = 0; lap != 20; ++lap) {
-        CHECK(ring::reader{messages}.next() == nullptr);
+        CHECK(!ring::reader{messages}.has_message());
         for (std::size_t i = 0; i != capacity; ++i) put(messages, static_cast<int>(i));
-        CHECK(ring::writer{messages}.next() == nullptr);
+        CHECK(!ring::writer{messages}.has_room());
         CHECK(messages.written() - messages.read() == capacity);
         CHECK(take(messages) == 0);
         put(messages, 77);
@@ -67,10 +66,10 @@ TEST_CASE("index_ring: what a call has built is published once, when the call en
   {
     ring::writer back{messages};
     for (int i = 0; i != 3; ++i) {
-      back.next()->construct(i);
+      back.next().construct(i);
       back.built(1);
       CHECK(messages.written() == 0);
-      CHECK(ring::reader{messages}.next() == nullptr);
+      CHECK(!ring::reader{messages}.has_message());
     }
   }
   CHECK(messages.written() == 3);

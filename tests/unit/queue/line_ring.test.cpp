@@ -19,18 +19,17 @@ using ring = ring_of<std::uint64_t>;
 
 void put(ring& messages, std::uint64_t value) {
   ring::writer back{messages};
-  auto* const cell = back.next();
-  REQUIRE(cell != nullptr);
-  cell->construct(value);
+  REQUIRE(back.has_room());
+  back.next().construct(value);
   back.built(1);
 }
 
 std::uint64_t take(ring& messages) {
   ring::reader front{messages};
-  auto* const cell = front.next();
-  REQUIRE(cell != nullptr);
+  REQUIRE(front.has_message());
+  auto& cell = front.next();
   front.taken(1);
-  return cell->value();
+  return cell.value();
 }
 
 } // namespace
@@ -51,9 +50,9 @@ TEST_CASE("line_ring: it is full and empty exactly, wherever its positions are")
       ring messages{capacity, {}, 0 - before};
       CHECK(messages.capacity() == capacity);
       for (int lap = 0; lap != 20; ++lap) {
-        CHECK(ring::reader{messages}.next() == nullptr);
+        CHECK(!ring::reader{messages}.has_message());
         for (std::size_t i = 0; i != capacity; ++i) put(messages, i);
-        CHECK(ring::writer{messages}.next() == nullptr);
+        CHECK(!ring::writer{messages}.has_room());
         CHECK(messages.written() - messages.read() == capacity);
         CHECK(take(messages) == 0);
         put(messages, 77);
@@ -76,9 +75,9 @@ TEST_CASE("line_ring: one message at a time, at every distance between the two s
         CHECK(take(messages) == out++);
         put(messages, in++);
       }
-      CHECK((ring::writer{messages}.next() == nullptr) == (distance == capacity));
+      CHECK(ring::writer{messages}.has_room() == (distance != capacity));
       while (out != in) CHECK(take(messages) == out++);
-      CHECK(ring::reader{messages}.next() == nullptr);
+      CHECK(!ring::reader{messages}.has_message());
     }
   }
 }
@@ -98,7 +97,7 @@ TEST_CASE("line_ring: a full line is published at once, the rest when the call e
   {
     ring::writer back{messages};
     for (std::uint64_t i = 0; i != 10; ++i) {
-      back.next()->construct(i);
+      back.next().construct(i);
       back.built(1);
       CHECK(messages.written() == (i < 6 ? 0 : 7));
     }
@@ -116,6 +115,6 @@ TEST_CASE("line_ring: a full line is published at once, the rest when the call e
 TEST_CASE("line_ring: a line is a line of the machine, and what the two sides write is apart") {
   static_assert(sizeof(ring) >= 4 * mailroom::detail::cache_line);
   ring messages{20, {}, 0};
-  const auto begin = reinterpret_cast<std::uintptr_t>(ring::writer{messages}.next());
+  const auto begin = reinterpret_cast<std::uintptr_t>(&ring::writer{messages}.next());
   CHECK(begin % mailroom::detail::line_bytes == 0);
 }
