@@ -40,6 +40,41 @@ program store_buffering(order write, order read, bool left_fence, bool right_fen
   };
 }
 
+/// Store buffering with a fence on one side that reaches into the other.
+void buffering_with_fence_for_all() {
+  xy m;
+  number a = 1, b = 1;
+  run({[&] {
+         m.x.store(1, relaxed);
+         a = m.y.load(relaxed);
+       },
+       [&] {
+         m.y.store(1, relaxed);
+         mailroom::detail::fence_all_threads();
+         b = m.x.load(relaxed);
+       }});
+  saw(a == 0 && b == 0);
+}
+
+/// Message passing by relaxed accesses, and such a fence in the reader, before or behind its first.
+program passing_with_fence_for_all(bool between) {
+  return [=] {
+    xy m;
+    number flag = 0, data = 1;
+    run({[&] {
+           m.x.store(1, relaxed);
+           m.y.store(1, relaxed);
+         },
+         [&] {
+           if (!between) mailroom::detail::fence_all_threads();
+           flag = m.y.load(relaxed);
+           if (between) mailroom::detail::fence_all_threads();
+           data = m.x.load(relaxed);
+         }});
+    saw(flag == 1 && data == 0);
+  };
+}
+
 /// Message passing: data, then a flag. Is the flag seen and the data not?
 program message_passing(order write, order read, order before, order after) {
   return [=] {
@@ -385,6 +420,9 @@ void add_release_sequences(std::vector<litmus>& all) {
 }
 
 void add_ordering(std::vector<litmus>& all) {
+  all.push_back({"SB with a fence for all threads", false, buffering_with_fence_for_all});
+  all.push_back({"MP with a fence for all between", false, passing_with_fence_for_all(true)});
+  all.push_back({"MP with a fence for all before", true, passing_with_fence_for_all(false)});
   all.push_back({"SB relaxed", true, store_buffering(relaxed, relaxed, false, false, relaxed)});
   all.push_back(
       {"SB release/acquire", true, store_buffering(release, acquire, false, false, relaxed)});

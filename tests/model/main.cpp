@@ -34,6 +34,7 @@ struct command {
 model::program by_itself(model::program body) {
   return [body = std::move(body)] {
     mailroom::detail::threads_are_apart = true;
+    mailroom::detail::kernel_has_fence_for_all = false;
     body();
   };
 }

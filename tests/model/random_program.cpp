@@ -33,9 +33,10 @@ constexpr std::array fences{order::acquire, order::release, order::acq_rel, orde
 constexpr std::array all{order::relaxed, order::acquire, order::release, order::acq_rel,
                          order::seq_cst};
 
-instruction make_instruction(std::uint64_t& random, std::size_t locations, unsigned value) {
+instruction make_instruction(std::uint64_t& random, alphabet from, std::size_t locations,
+                             unsigned value) {
   const auto where = draw(random, static_cast<unsigned>(locations));
-  const unsigned kind = draw(random, 22);
+  const unsigned kind = draw(random, from == alphabet::without_fence_all ? 22 : 25);
   if (kind < 8) return {verb::load, where, draw(random, loads), {}, value};
   if (kind < 14) return {verb::store, where, draw(random, stores), {}, value};
   if (kind < 16) return {verb::add, where, draw(random, all), {}, value};
@@ -43,6 +44,7 @@ instruction make_instruction(std::uint64_t& random, std::size_t locations, unsig
   if (kind < 21) {
     return {verb::exchange_if_zero, where, draw(random, all), draw(random, loads), value};
   }
+  if (kind >= 22) return {verb::fence_all, where, order::seq_cst, {}, value};
   return {verb::under_lock, where, draw(random, loads), {}, value};
 }
 
@@ -65,6 +67,7 @@ struct machine {
     case verb::store: word.store(one.value, one.how); break;
     case verb::add: note(thread, 'a', word.fetch_add(1000, one.how)); break;
     case verb::fence: mailroom::detail::fence(one.how); break;
+    case verb::fence_all: mailroom::detail::fence_all_threads(); break;
     case verb::exchange_if_zero: {
       unsigned found = 0;
       const bool done = word.compare_exchange(found, one.value, one.how, one.failure);
@@ -83,7 +86,7 @@ struct machine {
 
 } // namespace
 
-random_program make_program(std::uint64_t& random) {
+random_program make_program(std::uint64_t& random, alphabet from) {
   random_program made{2, {}};
   const unsigned threads = 2 + draw(random, 2);
   const unsigned length = threads == 2 ? 2 + draw(random, 3) : 2 + draw(random, 2);
@@ -91,7 +94,7 @@ random_program make_program(std::uint64_t& random) {
   for (unsigned t = 0; t != threads; ++t) {
     auto& one = made.threads.emplace_back();
     for (unsigned i = 0; i != length; ++i) {
-      one.push_back(make_instruction(random, made.locations, value++));
+      one.push_back(make_instruction(random, from, made.locations, value++));
     }
   }
   return made;

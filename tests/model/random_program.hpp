@@ -17,7 +17,15 @@
 namespace model {
 
 struct instruction {
-  enum class verb : unsigned char { load, store, add, exchange_if_zero, fence, under_lock } what;
+  enum class verb : unsigned char {
+    load,
+    store,
+    add,
+    exchange_if_zero,
+    fence,
+    fence_all,
+    under_lock
+  } what;
   std::size_t where;
   order how;
   order failure; // of exchange_if_zero
@@ -30,7 +38,9 @@ struct random_program {
 };
 
 /// The same program for the same state of the generator.
-random_program make_program(std::uint64_t& random);
+/// Fences for all threads leave little to reduce, so most programs are made without.
+enum class alphabet : unsigned char { without_fence_all, with_fence_all };
+random_program make_program(std::uint64_t& random, alphabet from = alphabet::without_fence_all);
 
 /// The graphs of all executions that the search sees.
 std::set<std::string> graphs(const random_program& what, const options& how, result& found);

@@ -20,12 +20,13 @@ unsigned long programs_wanted() {
 
 TEST_SUITE_BEGIN("reductions");
 
-TEST_CASE("reversal and cache see every execution of 1,500 random programs") {
-  std::uint64_t random = 88172645463325252U;
+namespace {
+
+void compare(std::uint64_t random, model::alphabet from, unsigned long wanted) {
   std::uint64_t in_full = 0, by_reversal = 0, by_cache = 0, different = 0;
   unsigned long compared = 0;
-  for (const auto wanted = programs_wanted(); compared != wanted;) {
-    const auto program = model::make_program(random);
+  while (compared != wanted) {
+    const auto program = model::make_program(random, from);
     model::result full, reversed, cached;
     const auto all =
         graphs(program, {.how = model::reduction::none, .most_executions = 200'000}, full);
@@ -46,4 +47,14 @@ TEST_CASE("reversal and cache see every execution of 1,500 random programs") {
               static_cast<unsigned long long>(in_full),
               static_cast<unsigned long long>(by_reversal),
               static_cast<unsigned long long>(by_cache));
+}
+
+} // namespace
+
+TEST_CASE("reversal and cache see every execution of 1,500 random programs") {
+  compare(88172645463325252U, model::alphabet::without_fence_all, programs_wanted());
+}
+
+TEST_CASE("reversal and cache see every execution of 300 programs with fences for all threads") {
+  compare(36288004115226361U, model::alphabet::with_fence_all, programs_wanted() / 5);
 }

@@ -10,7 +10,7 @@
 //
 //   atomic<T>    an atomic object whose every access names its order: there is no default
 //   cell<T>      room for one T, which may or may not be alive
-//   fence()      a fence of the given order
+//   fence()      a fence of the given order; fence_all_threads() one in all threads at once
 //   relax()      tells the core that this loop waits; yield() gives the core away; hesitate() is
 //                for who does not wait
 //   prefetch_for_write()  asks for a cache line that is going to be written
@@ -43,6 +43,9 @@
 #include <cerrno>        // errno
 #include <ctime>         // clock_gettime, timespec
 #include <linux/futex.h> // FUTEX_*
+#if __has_include(<linux/membarrier.h>)
+#include <linux/membarrier.h> // MEMBARRIER_CMD_*
+#endif
 #include <sched.h>       // sched_yield
 #include <sys/syscall.h> // SYS_futex
 #include <unistd.h>      // syscall
@@ -110,6 +113,40 @@ inline std::atomic<unsigned> fence_word{0};
 inline void fence(memory_order) noexcept { fence_word.fetch_add(0, memory_order::seq_cst); }
 #else
 inline void fence(memory_order order) noexcept { std::atomic_thread_fence(order); }
+#endif
+
+/// Keeps the compiler from moving accesses across; the machine may.
+inline void compiler_fence() noexcept { std::atomic_signal_fence(memory_order::seq_cst); }
+
+#if defined(__linux__) && !MAILROOM_DETAIL_TSAN && __has_include(<linux/membarrier.h>)
+
+/// Can one thread pass a fence for all threads of the program? The kernel is asked once.
+inline bool can_fence_all_threads() noexcept {
+  static const bool is_registered =
+      ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+  return is_registered;
+}
+
+/// Passes a seq_cst fence in every thread of the program, at some point during the call.
+///
+/// Decision: a kernel that has promised it and then refuses (a child of fork has to register again;
+///   a sandbox may forbid it later) is asked once more, and then 10 ms are waited out: no store
+///   stays in its buffer that long (Morrison, Afek, Temporally Bounding TSO, ASPLOS 2015).
+inline void fence_all_threads() noexcept {
+  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
+  ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
+  fence(memory_order::seq_cst);
+  const std::timespec span{0, 10'000'000};
+  ::nanosleep(&span, nullptr);
+  fence(memory_order::seq_cst);
+}
+
+#else
+
+inline bool can_fence_all_threads() noexcept { return false; }
+inline void fence_all_threads() noexcept { fence(memory_order::seq_cst); }
+
 #endif
 
 // ---- Room for one message

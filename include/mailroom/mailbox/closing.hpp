@@ -11,7 +11,7 @@
 //   sealed_end    the queue itself can be ended: the pop seals it, and a late push meets the seal.
 //                 Costs nothing before that.
 //   watched_end   one producer: it says when it is in a push, and the pop waits for it to leave.
-//                 Costs a push one fence.
+//                 Costs a push the light one of two fences.
 //
 // Invariants
 //   (I1)  watched_end: only the producer writes pushing
@@ -22,12 +22,13 @@
 //
 // Memory order
 //   (C)   close: what happened before close() -> whoever sees the flag.
-//   (D)   Dekker: the producer sets pushing, then a seq_cst fence, then it looks at closed <-> the
-//         pop sees closed, then a seq_cst fence, then it looks at pushing. One sees the other.
+//   (D)   Dekker: the producer sets pushing, then the light fence, then it looks at closed <-> the
+//         pop sees closed, then the heavy fence, then it looks at pushing. One sees the other.
 //   (P)   push ended: the message in the queue -> the pop that sees pushing cleared.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
+#include <mailroom/detail/fences.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/core/concepts.hpp>
 
@@ -51,6 +52,9 @@ class sealed_end {
   using result = expected<typename Queue::value_type, queue_status>;
 
 public:
+  sealed_end() = default;
+  explicit sealed_end(const auto& /* fences */) noexcept {} // it needs none
+
   /// Is the mailbox still open for the push that begins now?
   struct push_in_progress {
     bool is_open;
@@ -73,21 +77,23 @@ public:
   static bool is_over(Queue& queue) noexcept { return queue.seal(); }
 };
 
-template <class Queue>
+template <class Queue, class Fences = symmetric_fences>
 class watched_end {
   using result = expected<typename Queue::value_type, queue_status>;
 
 public:
+  explicit watched_end(const Fences& fences = {}) noexcept : fences_{fences} {}
+
   struct push_in_progress {
     atomic<std::uint32_t>& pushing;
     const bool is_open;
-    push_in_progress(atomic<std::uint32_t>& mark, const closed_flag& closed) noexcept
-        : pushing{mark}, is_open{begin(mark, closed)} {}
+    push_in_progress(watched_end& end, const closed_flag& closed) noexcept
+        : pushing{end.pushing_}, is_open{end.begin(closed)} {}
     push_in_progress(const push_in_progress&) = delete;
     push_in_progress& operator=(const push_in_progress&) = delete;
     ~push_in_progress() { pushing.store(0, memory_order::release); } // (P)
   };
-  push_in_progress begin_push(const closed_flag& closed) noexcept { return {pushing_, closed}; }
+  push_in_progress begin_push(const closed_flag& closed) noexcept { return {*this, closed}; }
 
   /// Progress  wait-free; answers busy while a push is in progress
   result last_pop(Queue& queue) noexcept {
@@ -107,30 +113,31 @@ public:
   }
 
 private:
-  static bool begin(atomic<std::uint32_t>& pushing, const closed_flag& closed) noexcept {
-    pushing.store(1, memory_order::relaxed);        // (D) (I1)
-    fence(memory_order::seq_cst);                   // (D)
+  bool begin(const closed_flag& closed) noexcept {
+    pushing_.store(1, memory_order::relaxed); // (D) (I1)
+    fences_.light();
     return closed.load(memory_order::acquire) == 0; // (D) (C)
   }
   bool is_pushing() const noexcept {
-    fence(memory_order::seq_cst);                     // (D)
+    fences_.heavy();
     return pushing_.load(memory_order::acquire) != 0; // (D) (P)
   }
 
+  [[no_unique_address]] Fences fences_;
   alignas(cache_line) atomic<std::uint32_t> pushing_; // (I1)
   alignas(cache_line) atomic<std::uint32_t> over_;    // (I2)
 };
 
-template <class Queue>
+template <class Queue, class Fences>
 struct choose_closing {
   static_assert(sealable<Queue> || queue_facts<Queue>::producers == arity::one,
                 "mailroom: a queue with many producers needs seal() to be closed without loss");
-  using type = std::conditional_t<sealable<Queue>, sealed_end<Queue>, watched_end<Queue>>;
+  using type = std::conditional_t<sealable<Queue>, sealed_end<Queue>, watched_end<Queue, Fences>>;
 };
 
 /// The way in which a mailbox over `Queue` closes.
-template <class Queue>
-using closing = typename choose_closing<Queue>::type;
+template <class Queue, class Fences = symmetric_fences>
+using closing = typename choose_closing<Queue, Fences>::type;
 
 } // namespace mailroom::inline v0::detail
 

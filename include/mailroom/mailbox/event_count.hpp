@@ -30,8 +30,8 @@
 //   (I5)  the own registration is withdrawn after the last look; who still sees it wakes once more
 //
 // Memory order
-//   (D)   Dekker: the registration, then a seq_cst fence, then the look <-> the publication, then
-//         the seq_cst load of sleepers.
+//   (D)   Dekker: the registration, then the heavy fence, then the look <-> the publication, then
+//         the light fence, or none behind a seq_cst RMW, then the seq_cst load of sleepers.
 //   (W)   wake: what was published before epoch moved -> the sleeper that reads the new epoch sees
 //         it in its next look.
 //
@@ -51,6 +51,7 @@
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
+#include <mailroom/detail/fences.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/core/wait.hpp>
@@ -70,15 +71,21 @@ constexpr bool is_unfinished(queue_status status) noexcept {
          status == queue_status::busy;
 }
 
-template <class Wait>
+/// Who changes something passes the light fence of Fences between that and notify, unless it was
+/// done by a seq_cst RMW and the fences are symmetric.
+template <class Wait, class Fences = symmetric_fences>
 class event_count {
   static_assert(std::is_same_v<Wait, wait_policy::spin> ||
                     std::is_same_v<Wait, wait_policy::yield> ||
-                    std::is_same_v<Wait, wait_policy::park>,
-                "mailroom: the wait policy is none of wait_policy::spin, yield, park");
+                    std::is_same_v<Wait, wait_policy::park> ||
+                    std::is_same_v<Wait, wait_policy::park_fenced>,
+                "mailroom: the wait policy is none of wait_policy::spin, yield, park, park_fenced");
 
 public:
-  static constexpr bool parks = std::is_same_v<Wait, wait_policy::park>;
+  static constexpr bool parks =
+      std::is_same_v<Wait, wait_policy::park> || std::is_same_v<Wait, wait_policy::park_fenced>;
+
+  explicit event_count(const Fences& fences = {}) noexcept : fences_{fences} {}
 
   /// Wakes one of those who wait here, if there is one.
   ///
@@ -103,8 +110,9 @@ public:
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status await(const Deadline& deadline, const S& token, Attempt&& attempt);
 
-  /// Those who do not sleep here, but wait.
+  /// Those who do not sleep here, but wait. Between a place in it and the look stands this fence.
   wait_list& list() noexcept { return list_; }
+  void order_before_look() const noexcept { fences_.heavy(); }
 
   /// How often a thread waited, and how often one was woken. For statistics.
   std::uint64_t waits() const noexcept { return waits_.load(relaxed); }     // (I4)
@@ -118,7 +126,7 @@ private:
     event_count& event;
     explicit registration(event_count& at) noexcept : event{at} {
       event.sleepers_.fetch_add(1, relaxed); // (D)
-      fence(seq_cst);                        // (D)
+      event.fences_.heavy();
     }
     registration(const registration&) = delete;
     registration& operator=(const registration&) = delete;
@@ -152,6 +160,7 @@ private:
   alignas(cache_line) atomic<std::uint32_t> sleepers_;
   wait_list list_;
   futex epoch_;
+  [[no_unique_address]] Fences fences_;
   atomic<std::uint32_t> patience_{longest_spin / 2}; // nanoseconds
   atomic<std::uint64_t> waits_;
   atomic<std::uint64_t> wakeups_;
@@ -159,8 +168,8 @@ private:
 
 // ---- Definitions, in the order of the class
 
-template <class Wait>
-void event_count<Wait>::notify_one() noexcept {
+template <class Wait, class Fences>
+void event_count<Wait, Fences>::notify_one() noexcept {
   if constexpr (parks) {
     list_.wake_one();
     if (sleepers_.load(seq_cst) == 0) return; // (D)
@@ -170,8 +179,8 @@ void event_count<Wait>::notify_one() noexcept {
   }
 }
 
-template <class Wait>
-void event_count<Wait>::notify_all() noexcept {
+template <class Wait, class Fences>
+void event_count<Wait, Fences>::notify_all() noexcept {
   if constexpr (parks) {
     list_.wake_all();
     if (sleepers_.load(seq_cst) == 0) return; // (D)
@@ -181,17 +190,18 @@ void event_count<Wait>::notify_all() noexcept {
   }
 }
 
-template <class Wait>
-void event_count<Wait>::interrupt() noexcept {
+template <class Wait, class Fences>
+void event_count<Wait, Fences>::interrupt() noexcept {
   if constexpr (parks) {
-    fence(seq_cst); // (D)
+    fences_.light();
     notify_all();
   }
 }
 
-template <class Wait>
+template <class Wait, class Fences>
 template <class Deadline, stoppable_token S, class Attempt>
-queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, Attempt&& attempt) {
+queue_status event_count<Wait, Fences>::await(const Deadline& deadline, const S& token,
+                                              Attempt&& attempt) {
   queue_status status = attempt();
   if (!is_unfinished(status)) return status;
   status = look(deadline, token, attempt).status;
@@ -207,10 +217,10 @@ queue_status event_count<Wait>::await(const Deadline& deadline, const S& token, 
 
 /// One attempt, and the verdict on it. The end of the wait is looked for first, so that whatever
 /// happened before the stop or the deadline is still found.
-template <class Wait>
+template <class Wait, class Fences>
 template <class Deadline, stoppable_token S, class Attempt>
-typename event_count<Wait>::outcome event_count<Wait>::look(const Deadline& deadline,
-                                                            const S& token, Attempt& attempt) {
+typename event_count<Wait, Fences>::outcome
+event_count<Wait, Fences>::look(const Deadline& deadline, const S& token, Attempt& attempt) {
   const bool is_stopped = token.stop_requested();
   const bool is_late = !is_stopped && deadline.expired();
   const queue_status seen = attempt();
@@ -221,9 +231,9 @@ typename event_count<Wait>::outcome event_count<Wait>::look(const Deadline& dead
 }
 
 /// Looks again and again, as long as that has been worth it lately.
-template <class Wait>
+template <class Wait, class Fences>
 template <class Attempt>
-queue_status event_count<Wait>::spin(Attempt& attempt) {
+queue_status event_count<Wait, Fences>::spin(Attempt& attempt) {
   const std::uint32_t patience = patience_.load(relaxed); // (I4)
   const nanoseconds end = now() + patience;
   do {
@@ -239,10 +249,10 @@ queue_status event_count<Wait>::spin(Attempt& attempt) {
   return queue_status::busy;
 }
 
-template <class Wait>
+template <class Wait, class Fences>
 template <class Deadline, stoppable_token S, class Attempt>
-queue_status event_count<Wait>::look_repeatedly(const Deadline& deadline, const S& token,
-                                                Attempt& attempt) {
+queue_status event_count<Wait, Fences>::look_repeatedly(const Deadline& deadline, const S& token,
+                                                        Attempt& attempt) {
   for (;;) {
     const queue_status status = look(deadline, token, attempt).status;
     if (!is_unfinished(status)) return status;
@@ -254,9 +264,10 @@ queue_status event_count<Wait>::look_repeatedly(const Deadline& deadline, const 
   }
 }
 
-template <class Wait>
+template <class Wait, class Fences>
 template <class Deadline, stoppable_token S, class Attempt>
-queue_status event_count<Wait>::sleep(const Deadline& deadline, const S& token, Attempt& attempt) {
+queue_status event_count<Wait, Fences>::sleep(const Deadline& deadline, const S& token,
+                                              Attempt& attempt) {
   const auto wake = [this]() noexcept { interrupt(); };
   const registration registered{*this};
   const stop_watch<S, std::remove_const_t<decltype(wake)>> watch{token, wake};

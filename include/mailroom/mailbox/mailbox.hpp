@@ -35,6 +35,7 @@
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
+#include <mailroom/detail/fences.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/core/wait.hpp>
@@ -50,7 +51,7 @@
 #include <iterator>    // input_iterator, sentinel_for, output_iterator
 #include <memory>      // allocator
 #include <optional>    // optional
-#include <type_traits> // is_constructible, is_lvalue_reference, is_same, remove_cvref
+#include <type_traits> // conditional, is_constructible, is_lvalue_reference, is_same, remove_cvref
 #include <utility>     // forward, move
 
 namespace mailroom::inline v0 {
@@ -82,8 +83,17 @@ struct mailbox_stats {
 };
 
 namespace detail {
+
 struct mailbox_access;
-}
+
+/// How a push or a pop and a thread that goes to sleep notice each other. A seq_cst RMW needs no fence
+/// behind it, so there is nothing to save; a plain store does, and then the sleeper pays.
+template <class Queue, class Wait>
+using mailbox_fences = std::conditional_t<!queue_facts<Queue>::sequentially_consistent &&
+                                              std::is_same_v<Wait, wait_policy::park>,
+                                          asymmetric_fences, symmetric_fences>;
+
+} // namespace detail
 
 template <message T, class Queue = mpmc_queue<T>, class Wait = wait_policy::park>
 class mailbox {
@@ -277,7 +287,8 @@ public:
 
 private:
   using enum detail::memory_order;
-  using event = detail::event_count<Wait>;
+  using fences = detail::mailbox_fences<Queue, Wait>;
+  using event = detail::event_count<Wait, fences>;
   friend struct detail::mailbox_access;
 
   static void check(const mailbox_options& options);
@@ -293,24 +304,26 @@ private:
   template <class U>
   queue_status offer(U&& value, std::size_t* dropped = nullptr);
   queue_status evict_and_push(T&& value, std::size_t* dropped);
-  static void order_before_look() noexcept;
-  static void published(event& other_side) noexcept;
+  void order_before_look() const noexcept;
+  void published(event& other_side) noexcept;
 
   /// Tells the other side, when it goes out of scope, that there may be several.
   struct announcement {
+    const mailbox& from;
     event& other_side;
     ~announcement() {
-      order_before_look();
+      from.order_before_look();
       other_side.notify_all();
     }
   };
 
   const mailbox_options options_;
   mutable Queue queue_; // mutable: to ask whether it is over may seal it
-  mutable detail::closing<Queue> closing_;
+  [[no_unique_address]] const fences fences_{};
+  mutable detail::closing<Queue, fences> closing_{fences_};
   alignas(detail::cache_line) detail::closed_flag closed_;
-  event not_empty_;
-  event not_full_;
+  event not_empty_{fences_};
+  event not_full_{fences_};
   detail::atomic<std::uint64_t> rejected_;
   detail::atomic<std::uint64_t> dropped_;
 };
@@ -323,6 +336,11 @@ struct mailbox_access {
   static wait_list& not_empty(Box& box) noexcept {
     static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
     return box.not_empty_.list();
+  }
+  /// Belongs between a place in one of the lists, and the attempt.
+  template <class Box>
+  static void order_before_attempt(const Box& box) noexcept {
+    box.not_empty_.order_before_look();
   }
   template <class Box>
   static wait_list& not_full(Box& box) noexcept {
@@ -365,7 +383,8 @@ template <std::input_iterator I, std::sentinel_for<I> E>
 I mailbox<T, Queue, Wait>::push_range(I first, E last) {
   while (first != last) {
     {
-      const announcement announced{not_empty_}; // after the push, also if it throws in the middle
+      const announcement announced{*this,
+                                   not_empty_}; // after the push, also if it throws in the middle
       const auto push = closing_.begin_push(closed_);
       if (!push.is_open) return first;
       first = queue_.try_push_range(std::move(first), last);
@@ -412,7 +431,8 @@ std::size_t mailbox<T, Queue, Wait>::pop_n(O out, std::size_t max, S token) {
   auto first = pop_or_wait(detail::no_deadline{}, token);
   if (!first) return 0;
   *out = std::move(*first);
-  const announcement announced{not_full_}; // after the pops, also if one throws in the middle
+  const announcement announced{*this,
+                               not_full_}; // after the pops, also if one throws in the middle
   return 1 + queue_.try_pop_n(++out, max - 1);
 }
 
@@ -557,10 +577,8 @@ queue_status mailbox<T, Queue, Wait>::evict_and_push(T&& value, std::size_t* dro
 
 /// Makes what was published come before the look for sleepers that follows.
 template <message T, class Queue, class Wait>
-void mailbox<T, Queue, Wait>::order_before_look() noexcept {
-  if constexpr (event::parks && !queue_facts<Queue>::sequentially_consistent) {
-    detail::fence(seq_cst); // (D)
-  }
+void mailbox<T, Queue, Wait>::order_before_look() const noexcept {
+  if constexpr (event::parks && !queue_facts<Queue>::sequentially_consistent) fences_.light();
 }
 
 /// Tells the other side that there is a message, or room for one.

@@ -25,9 +25,8 @@
 //         wakes the next of that list
 //   (I3)  nobody sleeps on `busy`: that state ends without a wake-up
 //
-// Memory order
-//   (D)   Dekker: between the own places in the lists and the own look; the other half is in
-//         waiter.hpp.
+// A thread takes its places in the lists, passes the fence of each mailbox, and looks: that is its
+// half of what waiter.hpp calls (D).
 //
 // Decision: a push in a select waits for room, whatever the overflow policy of its mailbox: a
 //   policy decides what to do instead of waiting.
@@ -158,6 +157,7 @@ public:
   pop_case(Box& box, G&& handler) : box_{box}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_empty(box_); }
+  void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() {
     auto found = box_.try_pop();
     if (found) taken_.emplace(std::move(*found));
@@ -180,6 +180,7 @@ public:
       : box_{box}, value_{std::addressof(value)}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_full(box_); }
+  void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() { return mailbox_access::attempt_push(box_, std::forward<U>(*value_)); }
   void finish() { handler_(); }
 
@@ -279,9 +280,7 @@ private:
   class attendance {
   public:
     attendance(sleeper& self, const lists& all, wake_up& woken) noexcept
-        : attendance{self, all, woken, std::make_index_sequence<events>{}} {
-      fence(memory_order::seq_cst); // (D)
-    }
+        : attendance{self, all, woken, std::make_index_sequence<events>{}} {}
     attendance(const attendance&) = delete;
     attendance& operator=(const attendance&) = delete;
     ~attendance() {
@@ -314,6 +313,7 @@ private:
   select_result finish(const outcome& found);
   void shuffle() noexcept;
   lists all_lists() noexcept;
+  void order_before_look() noexcept;
 
   /// Calls `visit` with case `which`.
   template <class F>
@@ -397,6 +397,7 @@ typename selection<Cases...>::outcome selection<Cases...>::sleep() {
     outcome found{count, queue_status::empty, true};
     {
       const attendance here{self, all, woken};
+      order_before_look();
       while (!found.is_done() && found.saw_busy) {
         found = look();
         if (found.saw_busy) yield(); // (I3)
@@ -438,6 +439,16 @@ typename selection<Cases...>::lists selection<Cases...>::all_lists() noexcept {
     });
   }
   return all;
+}
+
+/// The fence of each mailbox. (They are mostly the same one, and cost little beside a sleep.)
+template <class... Cases>
+void selection<Cases...>::order_before_look() noexcept {
+  for (const std::size_t which : event_cases) {
+    visit(which, [&]<class Case>(Case& one) {
+      if constexpr (Case::is_event) one.order_before_attempt();
+    });
+  }
 }
 
 } // namespace detail

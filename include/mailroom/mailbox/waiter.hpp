@@ -30,8 +30,9 @@
 //   (I4)  `length` is written under the lock; who reads 0 without it has nobody to wake, by (D)
 //
 // Memory order
-//   (D)   Dekker: a place is counted, then a seq_cst fence, then the waiter looks <-> what it waits
-//         for is published, then the seq_cst load of length. One sees the other.
+//   (D)   Dekker: a place is counted, then a fence (fences.hpp), then the waiter looks <-> what it
+//         waits for is published, then perhaps a fence, then the seq_cst load of length. One sees
+//         the other.
 //   (U)   unpark: what was done before it -> the thread, before its next look. (What an event has
 //         done comes with the lock; this is for a stop.) By an RMW, so that who unparks it a
 //         second time does not hide the first; the fence of (D) comes between the RMW of the
@@ -157,7 +158,7 @@ private:
 /// A waiter's place in a list, from construction to destruction.
 class wait_list::place {
 public:
-  /// Stands at the end of the list. A seq_cst fence must follow, and then a look.
+  /// Stands at the end of the list. The heavy fence must follow, and then a look.
   place(wait_list& list, waiter& who, std::uint32_t event = 0) noexcept
       : list_{list}, who_{who}, event_{event} {
     const lock_guard held{list.lock_};

@@ -303,6 +303,21 @@ void executor::fence(order written, const code_place& at) {
   leave();
 }
 
+/// The kernel passes a fence in every thread; here, in all of them at once.
+void executor::fence_all(const code_place& at) {
+  if (!is_concurrent_ || is_removed(role::fence, at)) return;
+  if (effective(order::seq_cst, role::fence, at) != order::seq_cst) return; // is none
+  step({.what = kind::fence_all, .where = at});
+  std::uint64_t moment = 0;
+  for (std::size_t i = 0; i != count_; ++i) moment = moment * 64 + threads_[i].steps;
+  sign(kind::fence_all, 0, moment);
+  memory_.fence(me().state, order::seq_cst); // the others see what it has done so far,
+  for (std::size_t i = 0; i != count_; ++i) memory_.fence(threads_[i].state, order::seq_cst);
+  memory_.fence(me().state, order::seq_cst); // and it sees what they have done
+  trace(-1, order::seq_cst, 0);
+  leave();
+}
+
 void executor::await(const code_place& at) {
   if (!is_concurrent_) fail("no end: the only thread waits for a change");
   step({.what = kind::await, .where = at});

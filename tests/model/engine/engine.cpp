@@ -71,6 +71,7 @@ void lock_word::unlock() noexcept { executor::get().unlock(*this); }
 
 // ---- The rest
 
+void fence_all(const code_place& where) noexcept { executor::get().fence_all(where); }
 void fence(order how, const code_place& where) noexcept { executor::get().fence(how, where); }
 void await(const code_place& where) noexcept { executor::get().await(where); }
 std::int64_t now() noexcept { return executor::get().now(); }

@@ -92,6 +92,7 @@ private:
 };
 
 void fence(order how, const code_place& where) noexcept;
+void fence_all(const code_place& where) noexcept;
 void await(const code_place& where) noexcept;
 
 /// Nanoseconds. Time passes when the search wants it to: at once, beyond every deadline.

@@ -161,6 +161,8 @@ void executor::run(std::initializer_list<program> bodies) {
   memory_.broken = options_.broken;
   used_ = {};
   fences_ = {};
+  last_fence_all_ = -1;
+  last_steps_.fill(-1);
   knows_nothing(me(), 0);
   count_ = 1;
   for (const program& each : bodies) start(count_++, each);
@@ -300,6 +302,7 @@ bool executor::acts_as_write(const operation& one) {
 bool executor::depend(const thread& a, const thread& b) {
   const operation& x = a.next;
   const operation& y = b.next;
+  if (x.what == kind::fence_all || y.what == kind::fence_all) return true;
   if (x.what == kind::await || y.what == kind::await) {
     const operation& other = x.what == kind::await ? y : x;
     return other.what == kind::store || other.what == kind::rmw;
@@ -323,7 +326,10 @@ search::steps executor::dependencies(std::size_t index) {
   const auto all_readers = [&](const last_users& used) {
     for (const int reader : used.readers) earlier.push_back(reader);
   };
-  if (next.what == kind::lock) {
+  earlier.push_back(last_fence_all_);
+  if (next.what == kind::fence_all) {
+    for (const int last : last_steps_) earlier.push_back(last);
+  } else if (next.what == kind::lock) {
     earlier.push_back(one.wanted->last_event_);
   } else if (next.what == kind::fence) {
     earlier.push_back(fences_.writer);
@@ -347,7 +353,10 @@ void executor::note_use(std::size_t index) {
     used.writer = step;
     used.readers.fill(-1);
   };
-  if (next.what == kind::lock) {
+  last_steps_[index] = step;
+  if (next.what == kind::fence_all) {
+    last_fence_all_ = step;
+  } else if (next.what == kind::lock) {
     one.wanted->last_event_ = step;
   } else if (next.what == kind::fence) {
     write(fences_);

@@ -57,6 +57,7 @@ public:
   void unlock(lock_word& it);
   void end_life(lock_word& ended) noexcept;
   void fence(order written, const code_place& where);
+  void fence_all(const code_place& where);
   void await(const code_place& where);
   std::int64_t now();
   bool is_concurrent() const noexcept { return is_concurrent_; }
@@ -152,8 +153,10 @@ private:
   std::uint64_t signature_ = 0;
   std::array<const word*, max_locations> homes_{};
   std::array<last_users, max_locations> used_;
-  last_users fences_;              // readers: seq_cst accesses
-  std::vector<std::string> lines_; // of a replay
+  last_users fences_; // readers: seq_cst accesses
+  int last_fence_all_ = -1;
+  std::array<int, max_threads> last_steps_; // of each thread
+  std::vector<std::string> lines_;          // of a replay
   std::vector<void**> own_pointers_;
 };
 

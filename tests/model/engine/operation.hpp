@@ -21,6 +21,7 @@ enum class kind : std::uint8_t {
   store,       //
   rmw,         // also a compare-exchange that fails
   fence,       // seq_cst; the others are no step of their own
+  fence_all,   // one in every thread
   await,       // a loop that waits: until something that it read has changed
   join,        // until all others have ended
   futex_wait,  // compares the word, and lies down
@@ -30,9 +31,9 @@ enum class kind : std::uint8_t {
 };
 
 constexpr std::string_view name_of(kind what) noexcept {
-  constexpr std::string_view names[] = {"start",       "load",       "store", "rmw",
-                                        "fence",       "await",      "join",  "futex_wait",
-                                        "futex_sleep", "futex_wake", "lock"};
+  constexpr std::string_view names[] = {"start",      "load",        "store",      "rmw",
+                                        "fence",      "fence_all",   "await",      "join",
+                                        "futex_wait", "futex_sleep", "futex_wake", "lock"};
   return names[static_cast<std::size_t>(what)];
 }
 
@@ -57,7 +58,8 @@ struct operation {
 
   /// Can it change what another operation on its location does?
   constexpr bool writes() const noexcept {
-    return what != kind::load && what != kind::fence && what != kind::await;
+    return what != kind::load && what != kind::fence && what != kind::fence_all &&
+           what != kind::await;
   }
 };
 

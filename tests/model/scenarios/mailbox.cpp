@@ -331,6 +331,21 @@ void drop_oldest_sees_the_end() {
   require(left + dropped == (answer == queue_status::success ? 2U : 1U), "a message is gone");
 }
 
+/// Where the kernel offers fences for all threads.
+model::program with_fence_for_all(model::program body) {
+  return [body = std::move(body)] {
+    mailroom::detail::kernel_has_fence_for_all = true;
+    body();
+  };
+}
+
+/// One message, one sleep.
+void hands_one_over() {
+  box_of<spsc> box{1};
+  run({[&] { require(box.pop() == 1U, "the message"); },
+       [&] { require(box.push(1U), "there is room"); }});
+}
+
 template <class Box>
 void add_for(std::vector<scenario>& all, const std::string& over) {
   const auto add = [&](const char* what, model::program body, model::options how = {},
@@ -377,6 +392,20 @@ void add_mailbox(std::vector<scenario>& all) {
   const auto add = [&](const char* what, model::program body, depth when = depth::quick) {
     all.push_back({std::string{"mailbox: "} + what, std::move(body), {}, when});
   };
+  add("hands one over, fences for all", with_fence_for_all(hands_one_over));
+  add("passes on, fences for all", with_fence_for_all(passes_on<box_of<spsc>>), depth::deep);
+  add("R-32: closes behind a push, fences for all",
+      with_fence_for_all(closes_behind_a_push<box_of<spsc>>));
+  add("R-30: closes during a push, fences for all",
+      with_fence_for_all(closes_during_a_push<box_of<spsc>>), depth::deep);
+  add("R-05: stays over, fences for all", with_fence_for_all(stays_over<box_of<spsc>>));
+  add("a late pop loses nothing, fences for all",
+      with_fence_for_all(late_pop_loses_nothing<box_of<spsc>>));
+  add("R-37: a stop ends a pop, fences for all", with_fence_for_all(stop_ends_a_pop<box_of<spsc>>));
+  add("closes before a sleeping push, fences for all",
+      with_fence_for_all(closes_before_a_sleeping_push<box_of<spsc>>));
+  add("a late push keeps its message, fences for all",
+      with_fence_for_all(late_push_keeps_its_message<box_of<spsc>>));
   add("two consumers are both woken, over mpmc_ticket_queue", two_consumers<box_of<ticket>>,
       depth::deep);
   add("two producers are both woken, over mpmc_ticket_queue", two_producers<box_of<ticket>>,

@@ -79,6 +79,15 @@ inline void fence(memory_order order, code_place at = code_place::current()) noe
   model::fence(order, at);
 }
 
+/// Whether the kernel offers a fence for all threads. It depends on every other step, so few scenarios
+/// are small enough for it.
+inline bool kernel_has_fence_for_all = false;
+inline bool can_fence_all_threads() noexcept { return kernel_has_fence_for_all; }
+inline void fence_all_threads(code_place at = code_place::current()) noexcept {
+  model::fence_all(at);
+}
+inline void compiler_fence() noexcept {}
+
 /// Room for one T. Whoever asks for the T is taken to change it, unless through a constant cell; a T
 /// that lives at the end, one that is not there, or one made over another is an error.
 template <class T>

@@ -77,6 +77,10 @@ inline void fence(memory_order, const char* path = __builtin_FILE()) noexcept {
   fence_word.fetch_add(0, memory_order::seq_cst);
 }
 
+inline void compiler_fence() noexcept {}
+inline bool can_fence_all_threads() noexcept { return false; }
+inline void fence_all_threads() noexcept {}
+
 // ---- Room for one message
 
 template <class T>
