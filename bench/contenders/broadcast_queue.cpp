@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 // broadcast_queue, lossless, with the one reader that takes the part of a consumer here: what it
-// costs that there could be more of them.
+// costs that there could be more of them. And what a push costs when there are.
+#include <bench/harness/fan_out.hpp>
 #include <bench/harness/program.hpp>
 
 #include <mailroom/queue/broadcast_queue.hpp>
 
 namespace {
+
+constexpr auto one = mailroom::arity::one;
+constexpr auto many = mailroom::arity::many;
 
 template <class T, mailroom::arity Producers>
 class adapter {
@@ -26,32 +30,47 @@ private:
   typename line::reader reader_ = line_.subscribe();
 };
 
-template <mailroom::arity Producers>
-constexpr bench::facts about_one_reader(const char* name) {
-  using promises = mailroom::queue_facts<
-      mailroom::broadcast_queue<bench::number, mailroom::broadcast_mode::lossless, Producers>>;
+template <mailroom::broadcast_mode Mode, mailroom::arity Producers>
+constexpr bench::facts facts_of(const char* name, mailroom::arity consumers) {
+  using promises = mailroom::queue_facts<mailroom::broadcast_queue<bench::number, Mode, Producers>>;
   return {.name = name,
           .header = "mailroom/queue/broadcast_queue.hpp",
           .from = bench::origin::ours,
           .producers = Producers,
-          .consumers = mailroom::arity::one,
+          .consumers = consumers,
           .order = promises::order,
           .lock_free = promises::push_progress <= mailroom::progress::lock_free &&
                        promises::pop_progress <= mailroom::progress::lock_free};
 }
 
 struct from_one {
-  static constexpr bench::facts about =
-      about_one_reader<mailroom::arity::one>("broadcast_queue, one producer and reader");
+  static constexpr bench::facts about = facts_of<mailroom::broadcast_mode::lossless, one>(
+      "broadcast_queue, one producer and reader", one);
   template <class T>
-  using queue = adapter<T, mailroom::arity::one>;
+  using queue = adapter<T, one>;
 };
 
 struct from_many {
   static constexpr bench::facts about =
-      about_one_reader<mailroom::arity::many>("broadcast_queue, one reader");
+      facts_of<mailroom::broadcast_mode::lossless, many>("broadcast_queue, one reader", one);
   template <class T>
-  using queue = adapter<T, mailroom::arity::many>;
+  using queue = adapter<T, many>;
+};
+
+template <mailroom::broadcast_mode Mode, mailroom::arity Producers>
+constexpr const char* kind() {
+  if (Mode == mailroom::broadcast_mode::lossless) {
+    return Producers == one ? "broadcast_queue, one producer" : "broadcast_queue";
+  }
+  return Producers == one ? "broadcast_queue, lossy, one producer" : "broadcast_queue, lossy";
+}
+
+/// For fan_out, which subscribes as many readers as it wants.
+template <mailroom::broadcast_mode Mode, mailroom::arity Producers>
+struct to_readers {
+  static constexpr bench::facts about = facts_of<Mode, Producers>(kind<Mode, Producers>(), many);
+  template <class T>
+  using queue = mailroom::broadcast_queue<T, Mode, Producers>;
 };
 
 } // namespace
@@ -59,4 +78,8 @@ struct from_many {
 void bench::enter_all() {
   enter<from_one>();
   enter<from_many>();
+  enter_fan_out<to_readers<mailroom::broadcast_mode::lossless, one>>();
+  enter_fan_out<to_readers<mailroom::broadcast_mode::lossless, many>>();
+  enter_fan_out<to_readers<mailroom::broadcast_mode::lossy, one>>();
+  enter_fan_out<to_readers<mailroom::broadcast_mode::lossy, many>>();
 }

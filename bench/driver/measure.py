@@ -24,6 +24,7 @@ import report
 ATTEMPTS = 3     # at a sample, in each round
 PATIENCE = 15    # seconds, for a sample; the harness gives up by itself long before
 STRIKES = 3      # so often a contender may give no answer before his other cases are not begun
+BENCHMARKS = ('single', 'fan_out')  # these questions are put to Google Benchmark
 NO_ANSWER = f'no answer in {PATIENCE} s'
 QUICK = re.compile(r'one_to_one/(8|64) B, 1024|one_to_one/8 B, 1024, batches.*'
                    r'|many_to_many/(1:1|4:4)|pairs/2.*|ping_pong/.*|burst/1024.*'
@@ -103,43 +104,48 @@ class Case:
             for where, figures in self.kept.items()]
 
 
-class Single:
-  """What Google Benchmark finds in a program: costs without another thread."""
+class Benchmarks:
+  """What Google Benchmark finds in a program for one question: costs without another thread."""
 
-  def __init__(self, program, contenders):
+  def __init__(self, program, lines):
     self.program = program
-    self.contenders = contenders
+    self.scenario = lines[0]['scenario']
+    self.contenders = {line['contender']: line for line in lines}
     self.found = {}
     self.faults = collections.defaultdict(set)
 
   def name(self):
-    return 'single/'
+    return f'{self.scenario}/'
 
   def sample(self, _):
     if self.faults:
       return None
-    text = call(self.program, 'single', '--benchmark_format=json', '--benchmark_min_time=0.002',
+    text = call(self.program, 'benchmark', '--benchmark_format=json',
+                '--benchmark_min_time=0.002', f'--benchmark_filter=/{self.scenario}/',
                 '--benchmark_perf_counters=INSTRUCTIONS')
     if not text:
       for contender in self.contenders:
-        self.faults[f'{contender}/-'].add(NO_ANSWER if text is None else 'crashes')
+        self.faults[contender, '-'].add(NO_ANSWER if text is None else 'crashes')
       return None
     for each in json.loads(text)['benchmarks']:
+      name = each['name'].removesuffix('/manual_time')
+      contender, _, cell = name.rsplit('/', 2)
       if each.get('error_occurred'):
-        self.faults[each['name']].add('loses')
+        self.faults[contender, cell].add('loses')
         continue
       items = each['items_per_second'] * each['real_time'] / 1e9  # in an iteration
-      instructions = each['INSTRUCTIONS'] / items if 'INSTRUCTIONS' in each else 0
-      self.found.setdefault(each['name'], []).append([1e9 / each['items_per_second'], instructions])
+      is_counted = 'INSTRUCTIONS' in each and name == each['name']  # else with what is not timed
+      instructions = each['INSTRUCTIONS'] / items if is_counted else 0
+      self.found.setdefault((contender, cell), []).append([1e9 / each['items_per_second'],
+                                                           instructions])
     return None
 
   def results(self):
-    for name in [*self.found, *self.faults]:
-      contender, cell = name.rsplit('/', 1)
-      figures = self.found.get(name, [])
-      yield {**self.contenders[contender], 'scenario': 'single', 'cell': cell, 'variant': '',
-             'placement': 'any', 'samples': len(figures), 'repeated': 0,
-             'faults': ', '.join(sorted(self.faults.get(name, []))),
+    for contender, cell in [*self.found, *self.faults]:
+      figures = self.found.get((contender, cell), [])
+      yield {**self.contenders[contender], 'cell': cell, 'placement': 'any',
+             'samples': len(figures), 'repeated': 0,
+             'faults': ', '.join(sorted(self.faults.get((contender, cell), []))),
              'figures': [report.quartiles(each) for each in zip(*figures)]}
 
 
@@ -168,10 +174,11 @@ def jobs_of(programs):
   jobs = []
   for program in programs:
     lines = [json.loads(line) for line in (call(program, 'list') or '').splitlines()]
-    jobs += [Case(program, line) for line in lines]
-    contenders = {line['contender']: line for line in lines if line['from'] != 'limit'}
-    if contenders:
-      jobs.append(Single(program, contenders))
+    jobs += [Case(program, line) for line in lines if line['scenario'] not in BENCHMARKS]
+    for scenario in BENCHMARKS:
+      benchmarks = [line for line in lines if line['scenario'] == scenario]
+      if benchmarks:
+        jobs.append(Benchmarks(program, benchmarks))
   return jobs
 
 
@@ -206,7 +213,7 @@ def main():
   parser = argparse.ArgumentParser(prog='bench/run', description='Measures all contenders.')
   parser.add_argument('--quick', action='store_true', help='some of it, in less than a minute')
   parser.add_argument('--only', metavar='SCENARIO', help='one_to_one, many_to_many, pairs, '
-                      'ping_pong, burst, single, memory or headers')
+                      'ping_pong, burst, single, fan_out, memory or headers')
   parser.add_argument('--build', required=True, type=pathlib.Path, help=argparse.SUPPRESS)
   parser.add_argument('--results', required=True, type=pathlib.Path, help=argparse.SUPPRESS)
   options = parser.parse_args()
@@ -215,7 +222,7 @@ def main():
     name = job.name()
     if options.only and not name.startswith(options.only + '/'):
       return False
-    if not options.quick or name == 'single/':
+    if not options.quick or isinstance(job, Benchmarks):
       return True
     return QUICK.fullmatch(name) and job.about['variant'] != 'spin'
 

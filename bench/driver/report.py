@@ -10,11 +10,13 @@ PLACEMENTS = {
   'far': 'The two cores are far from each other',
   'any': 'Where it ran does not matter',
 }
-SCENARIOS = ('one_to_one', 'many_to_many', 'pairs', 'ping_pong', 'burst', 'single', 'memory')
+SCENARIOS = ('one_to_one', 'many_to_many', 'pairs', 'ping_pong', 'burst', 'single', 'fan_out',
+             'memory')
 UNITS = {
   'one_to_one': 'ns per message', 'many_to_many': 'ns per message',
   'pairs': 'ns per push and pop', 'ping_pong': 'ns per round trip, middle half; median; 99th percentile',
   'burst': 'ns per message, filling and emptying', 'single': 'ns per push and pop, one thread',
+  'fan_out': 'ns per push to so many readers; the last column is the ratio of the most to one',
   'memory': 'bytes per message of capacity; how many fit',
 }
 PANELS = {  # what is in the pictures and in the README; the tables have everything
@@ -24,6 +26,7 @@ PANELS = {  # what is in the pictures and in the README; the tables have everyth
   'ping_pong': ('8 B',),
   'burst': ('1024 messages', '65536 messages'),
   'single': ('push_pop', 'fill_drain'),
+  'fan_out': ('1 reader', '4 readers', '16 readers', '64 readers'),
   'memory': ('8 B, 1024', '64 B, 1024'),
 }
 LEGEND = 'A ratio is the time of the best peer by ours: above 1, ours is ahead. Peers that fewer ' \
@@ -154,13 +157,17 @@ def detail(scenario, where, here):
   cells = in_order(each['cell'] for each in here)
   names = in_order(each['contender'] for each in sorted(
     here, key=lambda each: (cells.index(each['cell']), each['figures'][0][0])))
+  heads = cells + ['ratio'] * (scenario == 'fan_out')
   lines = [f'### {scenario}, {where}' if where != 'any' else f'### {scenario}', '',
-           f'{UNITS[scenario]}', '', f'| | {" | ".join(cells)} |',
-           '| --- |' + ' ---: |' * len(cells)]
+           f'{UNITS[scenario]}', '', f'| | {" | ".join(heads)} |',
+           '| --- |' + ' ---: |' * len(heads)]
   for name in names:
     row = {each['cell']: each for each in here if each['contender'] == name}
     first = next(iter(row.values()))
     texts = [entry(scenario, row[cell]) if cell in row else '' for cell in cells]
+    if scenario == 'fan_out':
+      both = [row.get(PANELS[scenario][end]) for end in (-1, 0)]
+      texts.append(ratio(*both) if all(both) else '')
     label = marked(first) if first['from'] in ('ours', 'peer') else name
     lines.append(f'| {label} | {" | ".join(texts)} |')
   return lines + ['']

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // How the driver talks to a program: one JSON object in each line of the answer.
-//   list                     the cases
+//   list                     the cases, and what Google Benchmark measures
 //   run CASE MILLISECONDS    one sample of a case, with the distance of the cores before and after
 //   check                    every case of ours for a moment; fails if a message is missing
-//   single ...               Google Benchmark, with its options
+//   benchmark ...            Google Benchmark, with its options
 
 #include <bench/harness/program.hpp>
 
@@ -17,18 +17,27 @@ using namespace bench;
 
 const char* text(bool value) { return value ? "true" : "false"; }
 
-int list() {
+void list(std::size_t index, const facts& who, const std::string& scenario, const std::string& cell,
+          const std::string& variant) {
   constexpr const char* origins[] = {"ours", "peer", "baseline", "limit"};
+  std::printf("{\"case\": %zu, \"contender\": \"%s\", \"header\": \"%s\", \"from\": \"%s\", "
+              "\"producers\": %d, \"consumers\": %d, \"fifo\": %s, \"lock_free\": %s, "
+              "\"scenario\": \"%s\", \"cell\": \"%s\", "
+              "\"variant\": \"%s\"}\n",
+              index, who.name, who.header, origins[static_cast<std::size_t>(who.from)],
+              static_cast<int>(who.producers), static_cast<int>(who.consumers),
+              text(who.order == mailroom::ordering::fifo), text(who.lock_free), scenario.c_str(),
+              cell.c_str(), variant.c_str());
+}
+
+int list() {
   for (std::size_t i = 0; i != cases().size(); ++i) {
     const run_case& one = cases()[i];
-    std::printf("{\"case\": %zu, \"contender\": \"%s\", \"header\": \"%s\", \"from\": \"%s\", "
-                "\"producers\": %d, \"consumers\": %d, \"fifo\": %s, \"lock_free\": %s, "
-                "\"scenario\": \"%s\", \"cell\": \"%s\", "
-                "\"variant\": \"%s\"}\n",
-                i, one.who.name, one.who.header, origins[static_cast<std::size_t>(one.who.from)],
-                static_cast<int>(one.who.producers), static_cast<int>(one.who.consumers),
-                text(one.who.order == mailroom::ordering::fifo), text(one.who.lock_free),
-                one.scenario.c_str(), one.cell.c_str(), one.variant.c_str());
+    list(i, one.who, one.scenario, one.cell, one.variant);
+  }
+  for (std::size_t i = 0; i != benchmarks().size(); ++i) {
+    const listed_benchmark& one = benchmarks()[i];
+    list(i, one.who, one.scenario, one.cell, "");
   }
   return 0;
 }
@@ -74,13 +83,14 @@ int main(int count, char** words) {
   if (what == "run" && count == 4) {
     return run(std::strtoul(words[2], nullptr, 10), std::strtod(words[3], nullptr));
   }
-  if (what == "single") {
+  if (what == "benchmark") {
     --count;
     words[1] = words[0];
     benchmark::Initialize(&count, words + 1);
     benchmark::RunSpecifiedBenchmarks();
     return 0;
   }
-  std::fprintf(stderr, "usage: %s list | check | run CASE MILLISECONDS | single ...\n", words[0]);
+  std::fprintf(stderr, "usage: %s list | check | run CASE MILLISECONDS | benchmark ...\n",
+               words[0]);
   return 2;
 }

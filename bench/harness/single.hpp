@@ -5,15 +5,12 @@
 // What a queue costs the only thread that uses it, measured by Google Benchmark: push_pop by turns,
 // and fill_drain, which fills half of the queue up before it empties it.
 
-#include <bench/harness/contender.hpp>
-
-#include <benchmark/benchmark.h>
+#include <bench/harness/benchmarks.hpp>
 
 #include <bit>     // bit_ceil
 #include <cstddef> // size_t
 #include <cstdint> // int64_t
 #include <memory>  // make_unique
-#include <string>  // string
 
 namespace bench {
 
@@ -41,11 +38,10 @@ void in_and_out(benchmark::State& state, std::size_t size) {
 template <class Contender>
 void enter_single() {
   using queue = queue_of<Contender, number>;
-  const std::string name = Contender::about.name;
-  benchmark::RegisterBenchmark((name + "/push_pop").c_str(),
-                               [](benchmark::State& state) { in_and_out<queue>(state, 1); });
-  benchmark::RegisterBenchmark((name + "/fill_drain").c_str(),
-                               [](benchmark::State& state) { in_and_out<queue>(state, 512); });
+  enter_benchmark(Contender::about, "single", "push_pop",
+                  [](benchmark::State& state) { in_and_out<queue>(state, 1); });
+  enter_benchmark(Contender::about, "single", "fill_drain",
+                  [](benchmark::State& state) { in_and_out<queue>(state, 512); });
 }
 
 } // namespace bench
