@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # The instructions for a push and a pop are those in the table, or no more than 3 % away.
-#   cmake -D VALGRIND=... -D PROGRAM=... -D QUEUE=... -D COMPILER=... -D TABLE=... -P check.cmake
+#   cmake -D VALGRIND=... -D PROGRAM=... -D QUEUE=... -D COMPILER=... -D TABLE=...
+#         [-D INSIDE=<function>] -P check.cmake
+# With INSIDE only what happens inside of that function is counted.
 # They are counted for a hundred pushes and pops, so that there is no fraction. The count is exact;
 # 3 % is for what another version of the same compiler may change.
 cmake_minimum_required(VERSION 3.25)
@@ -10,10 +12,15 @@ if(NOT VALGRIND)
   return()
 endif()
 
+set(options --tool=callgrind --callgrind-out-file=/dev/null)
+if(INSIDE)
+  list(APPEND options --toggle-collect=*${INSIDE}*)
+endif()
+
 # collected(<variable> <way> <count>): the instructions of a whole run.
 function(collected out way count)
   execute_process(
-    COMMAND ${VALGRIND} --tool=callgrind --callgrind-out-file=/dev/null ${PROGRAM} ${way} ${count}
+    COMMAND ${VALGRIND} ${options} ${PROGRAM} ${way} ${count}
     RESULT_VARIABLE status ERROR_VARIABLE text OUTPUT_QUIET)
   if(NOT status EQUAL 0 OR NOT text MATCHES "Collected *: *([0-9]+)")
     message(FATAL_ERROR "mailroom: callgrind has failed: ${status} ${text}")
