@@ -30,6 +30,20 @@
 // Decision: where a caller stood last is remembered, by its handle, or beside its spare cell. The
 //   ends of the ring as two shared numbers, which everybody reads and writes in every call, were
 //   slower with two threads and more; hints alone made each call walk.
+// Decision: lock-free for any message first, then these figures: the time of others by that of
+//   handles; 8 bytes, room for 1024, two cores of an AMD EPYC near each other, more threads yield.
+//   Medians of 250 samples by turns; the quartiles are within 2 % alone, mostly within 30 % beyond.
+//                                              alone    1:1    2:2    4:4    8:8
+//     SCQ (Nikolaev, DISC 2019)                 3.18   4.13   1.81   2.10   2.16
+//     positions claimed, then cells exchanged   1.61   1.91   1.70   1.92   1.92
+//     hints every position, not every 32nd      1.74   1.37   1.94   1.92   1.89
+//     hints every 8th                           1.07   1.05   1.22   1.10   1.08
+//     hints every 128th                         0.98   1.01   0.94   0.91   0.83
+//     messages of 32 bits in the slots          0.92   0.50   0.76   0.88   0.72
+//     cells on lines of their own               1.00   0.82   0.99   0.92   0.87
+//     1 to 64 pauses after CASes that failed    1.04   1.02   0.34   0.45   0.46
+//     mpmc_ticket_queue, not lock-free          0.98   0.56   1.25   1.12   0.84
+//   Pauses make the call of who lost longer; rare hints, the walk of who was away; lines cost room.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
