@@ -201,8 +201,10 @@ inline void relax() noexcept {
 #endif
 }
 
-/// A short pause, after which the caller goes on whether or not something has changed.
-inline void hesitate() noexcept { relax(); }
+/// So many short pauses, after which the caller goes on whether or not something has changed.
+inline void hesitate(int pauses) noexcept {
+  for (int i = 0; i != pauses; ++i) relax();
+}
 
 /// Asks for the cache line of `address`, to write to it soon. Any address will do. (A function that
 /// does nothing else has no effect for g++ -O2, which leaves out the calls of it.)
@@ -340,6 +342,10 @@ inline constexpr std::uint64_t positions_per_hint = 32;
 
 /// How often a call looks again at a slot that is not ready, before it asks why.
 inline constexpr int looks_at_slot = 2;
+
+/// How many pauses a call makes that has lost a place to another, before it tries the next: about
+/// a microsecond, in which the winner may go on with the lines that it has.
+inline constexpr int pauses_after_loss = 32;
 
 /// How many readers of a broadcast are given room for at a time.
 inline constexpr std::size_t cursors_together = 16;

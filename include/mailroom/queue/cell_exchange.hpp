@@ -145,6 +145,7 @@ public:
   /// Puts in the message that is in the hand. Where that fails, it stays there.
   queue_status put() noexcept {
     while (!this->of_.ring_.try_exchange(this->place_, this->loan_.cell)) {
+      hesitate(pauses_after_loss);
       if (const auto status = look(); status != queue_status::success) return status;
     }
     this->alive_ = false;
@@ -178,11 +179,12 @@ public:
   /// Progress  lock-free
   /// Returns   success, empty, closed, busy
   queue_status take() noexcept {
-    do {
+    for (;; hesitate(pauses_after_loss)) {
       const auto status = this->of_.ring_.walk_to_message(this->place_);
       if (status != queue_status::success) return status;
       if (!this->acquire()) return queue_status::busy;
-    } while (!this->of_.ring_.try_exchange(this->place_, this->loan_.cell));
+      if (this->of_.ring_.try_exchange(this->place_, this->loan_.cell)) break;
+    }
     this->alive_ = true;
     this->of_.ring_.advance_front(this->place_);
     return queue_status::success;

@@ -73,6 +73,7 @@ TEST_CASE("platform: fences, pauses and yields may be called") {
     detail::fence(order);
   }
   detail::relax();
+  detail::hesitate(detail::pauses_after_loss);
   detail::yield();
 }
 

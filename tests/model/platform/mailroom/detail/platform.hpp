@@ -134,7 +134,7 @@ private:
 
 // ---- Waiting
 
-inline void hesitate() noexcept {}
+inline void hesitate(int) noexcept {}
 inline void relax(code_place at = code_place::current()) noexcept { model::await(at); }
 inline void yield(code_place at = code_place::current()) noexcept { model::await(at); }
 
@@ -170,6 +170,7 @@ inline constexpr std::size_t least_block_slots = 1;
 inline constexpr std::size_t spare_blocks = 2;
 inline constexpr std::uint64_t positions_per_hint = 8;
 inline constexpr int looks_at_slot = 1;
+inline constexpr int pauses_after_loss = 1;
 inline constexpr std::size_t cursors_together = 1;
 
 // ---- What a thread is

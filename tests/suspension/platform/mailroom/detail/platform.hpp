@@ -112,7 +112,7 @@ private:
 
 // ---- Waiting
 
-inline void hesitate() noexcept {}
+inline void hesitate(int) noexcept {}
 inline void relax() noexcept {}
 
 /// Gives the core away now and then: on a busy machine it may be long until it comes back, and whoever
@@ -163,6 +163,7 @@ inline constexpr std::size_t least_block_slots = 2;
 inline constexpr std::size_t spare_blocks = 2;
 inline constexpr std::uint64_t positions_per_hint = 8;
 inline constexpr int looks_at_slot = 1;
+inline constexpr int pauses_after_loss = 1;
 inline constexpr std::size_t cursors_together = 2;
 
 // ---- What a thread is
