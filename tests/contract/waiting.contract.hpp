@@ -805,6 +805,57 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: once somebody knows that it is drained, ever
   }
 }
 
+TEST_CASE_TEMPLATE_DEFINE("mailbox: close(discard) destroys what is inside, and counts it", Flavor,
+                          discarded) {
+  const test::ledger book;
+  {
+    box<Flavor, 3, test::tracked> mail;
+    put(mail, 0, 3);
+    CHECK(mail.pop()->value() == 0);
+    for (int i = 0; i != 2; ++i) {
+      mail.close(mailroom::discard);
+      CHECK(book.alive() == 0);
+      CHECK(mail.is_drained());
+      CHECK_FALSE(mail.emplace(4));
+      CHECK_FALSE(mail.pop().has_value());
+      const auto stats = mail.stats();
+      CHECK(stats.pushed == 3);
+      CHECK(stats.popped == 1);
+      CHECK(stats.discarded == 2);
+      CHECK(stats.dropped == 0);
+      CHECK(stats.depth == 0);
+    }
+  }
+  CHECK(book.is_balanced());
+}
+
+TEST_CASE_TEMPLATE_DEFINE("mailbox: close(discard) among pushes releases them, and counts exactly",
+                          Flavor, discarded_while_pushing) {
+  for (int round = 0; round != 40; ++round) {
+    box<Flavor, 3> mail;
+    several pushing{producers<decltype(mail)>, [&](int) {
+                      std::uint64_t accepted = 0;
+                      while (mail.push(1)) {
+                        ++accepted;
+                        while (mail.size_approx() > 100 && !mail.is_closed()) {
+                          std::this_thread::yield(); // where there is no bound
+                        }
+                      }
+                      return accepted;
+                    }};
+    std::uint64_t received = 0;
+    for (int i = 0; i != round; ++i) received += mail.pop().has_value() ? 1U : 0U;
+    mail.close(mailroom::discard);
+    CHECK(mail.is_drained());
+    std::uint64_t accepted = 0;
+    for (const auto each : pushing.get()) accepted += each;
+    const auto stats = mail.stats();
+    CHECK(accepted == received + stats.discarded);
+    CHECK(stats.pushed == accepted);
+    CHECK(stats.popped == received);
+  }
+}
+
 TEST_CASE_TEMPLATE_DEFINE("mailbox: a handler may close the mailbox", Flavor, close_in_handler) {
   box<Flavor, 3> mail;
   put(mail, 0, 3);
@@ -1238,6 +1289,8 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: R-39: at rest the statistics are exact", Fla
   TEST_CASE_TEMPLATE_INVOKE(push_after_close, __VA_ARGS__);                                        \
   TEST_CASE_TEMPLATE_INVOKE(drained, __VA_ARGS__);                                                 \
   TEST_CASE_TEMPLATE_INVOKE(drained_while_pushing, __VA_ARGS__);                                   \
+  TEST_CASE_TEMPLATE_INVOKE(discarded, __VA_ARGS__);                                               \
+  TEST_CASE_TEMPLATE_INVOKE(discarded_while_pushing, __VA_ARGS__);                                 \
   TEST_CASE_TEMPLATE_INVOKE(close_in_handler, __VA_ARGS__);                                        \
   TEST_CASE_TEMPLATE_INVOKE(range_waits, __VA_ARGS__);                                             \
   TEST_CASE_TEMPLATE_INVOKE(range_input, __VA_ARGS__);                                             \

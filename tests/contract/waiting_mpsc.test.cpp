@@ -37,6 +37,8 @@ MAILROOM_WITHOUT_A_BOUND(delivered);
 MAILROOM_WITHOUT_A_BOUND(push_after_close);
 MAILROOM_WITHOUT_A_BOUND(drained);
 MAILROOM_WITHOUT_A_BOUND(drained_while_pushing);
+MAILROOM_WITHOUT_A_BOUND(discarded);
+MAILROOM_WITHOUT_A_BOUND(discarded_while_pushing);
 MAILROOM_WITHOUT_A_BOUND(close_in_handler);
 MAILROOM_WITHOUT_A_BOUND(range_throws);
 MAILROOM_WITHOUT_A_BOUND(pop_n);

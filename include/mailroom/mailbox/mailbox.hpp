@@ -18,10 +18,10 @@
 //      push   closed, before room, before stopped, before timeout
 //
 // Invariants
-//   (I1)  every push that answered success is delivered, discarded by drop_oldest and counted, or
-//         destroyed with the mailbox; every push that answered anything else left its message alone
+//   (I1)  every push that answered success is delivered, discarded by drop_oldest or close(discard)
+//         and counted, or destroyed with the mailbox; every push that answered anything else left
+//         its message alone, unless drop_newest has given it to on_drop
 //   (I2)  once a pop has answered closed, no push succeeds and every pop answers closed
-//   (I3)  a counter for statistics orders nothing
 //
 // Memory order
 //   (C)   close: what happened before close() -> whoever sees the flag. How a racing push is told
@@ -32,6 +32,8 @@
 // Decision: the overflow policy belongs to the mailbox, not to the push: a bound that every caller
 //   may lift is none. A policy other than block never waits, not even in a timed push.
 // Decision: the message needs a nothrow move, so that none can be lost on its way out.
+// Decision: run takes its messages out one by one, not by the queue's consume_all. Handled where
+//   they are, they would keep a slow handler's room from the producers, or a spare cell each.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
@@ -43,6 +45,8 @@
 #include <mailroom/queue/mpmc_queue.hpp>
 #include <mailroom/mailbox/event_count.hpp>
 #include <mailroom/mailbox/closing.hpp>
+#include <mailroom/mailbox/options.hpp>
+#include <mailroom/mailbox/loss.hpp>
 
 #include <chrono>      // duration, time_point
 #include <concepts>    // constructible_from, convertible_to
@@ -55,32 +59,6 @@
 #include <utility>     // forward, move
 
 namespace mailroom::inline v0 {
-
-/// What happens to a push when there is no room.
-enum class overflow : unsigned char {
-  block,       ///< it waits
-  reject,      ///< it answers full
-  drop_newest, ///< its message is discarded, and counted; it answers dropped
-  drop_oldest, ///< the oldest message is discarded, and counted; it succeeds
-};
-
-struct mailbox_options {
-  std::size_t capacity = 1024; ///< ignored by queues that fix or lack one
-  overflow on_full = overflow::block;
-  const char* name = ""; ///< for statistics and traces; must outlive the mailbox
-};
-
-/// Exact once the threads have stopped; while they run, numbers of different moments.
-struct mailbox_stats {
-  std::uint64_t pushed;     ///< messages put in
-  std::uint64_t popped;     ///< messages delivered
-  std::uint64_t rejected;   ///< pushes refused by overflow::reject
-  std::uint64_t dropped;    ///< messages discarded by drop_newest or drop_oldest
-  std::uint64_t push_waits; ///< pushes that found no room and waited
-  std::uint64_t pop_waits;  ///< pops that found no message and waited
-  std::uint64_t wakeups;    ///< notifications that met a sleeper
-  std::size_t depth;        ///< messages inside
-};
 
 namespace detail {
 
@@ -114,10 +92,16 @@ public:
     requires std::constructible_from<Queue, std::size_t, const Allocator&>
   mailbox(mailbox_options options, const Allocator& allocator);
 
-  /// Destroys the messages still inside.
+  /// The same, with somebody who gets, as T&&, the messages that the policy, close(discard) or the
+  /// destructor discards. `on_drop` is called by the thread that does, in several perhaps at once,
+  /// and may not throw. It may use this mailbox, but for a push into it that may discard again.
+  template <message_handler<T> F>
+  mailbox(mailbox_options options, F&& on_drop);
+
+  /// Discards the messages still inside.
   ///
   /// Caller    anyone, once no other thread uses the mailbox or waits in it
-  ~mailbox() = default;
+  ~mailbox();
 
   mailbox(const mailbox&) = delete;
   mailbox& operator=(const mailbox&) = delete;
@@ -157,7 +141,7 @@ public:
   /// Caller    as for the queue's push
   /// Progress  as the queue's push
   /// Returns   success; full; closed; dropped under drop_newest; busy if the queue says so. The
-  ///           argument keeps its message unless success
+  ///           argument keeps its message unless success, or unless on_drop got it
   queue_status try_push(const T& value) { return offer(value); }
   queue_status try_push(T&& value) { return offer(std::move(value)); }
 
@@ -270,6 +254,12 @@ public:
   /// Orders    all before the call happens before whoever is told closed
   void close() noexcept;
 
+  /// The same, and discards what is inside.
+  ///
+  /// Caller    as for the queue's pop
+  /// Progress  blocking: waits for pushes that are in the middle; over mpmc_queue lock-free
+  void close(discard_t) noexcept;
+
   bool is_closed() const noexcept { return closed_.load(acquire) != 0; } // (C)
 
   /// Is it closed, and nothing left, for ever?
@@ -324,8 +314,7 @@ private:
   alignas(detail::cache_line) detail::closed_flag closed_;
   event not_empty_{fences_};
   event not_full_{fences_};
-  detail::atomic<std::uint64_t> rejected_;
-  detail::atomic<std::uint64_t> dropped_;
+  detail::losses<T> losses_;
 };
 
 namespace detail {
@@ -374,6 +363,19 @@ template <class Allocator>
 mailbox<T, Queue, Wait>::mailbox(mailbox_options options, const Allocator& allocator)
     : options_{options}, queue_(options.capacity, allocator) {
   check(options);
+}
+
+template <message T, class Queue, class Wait>
+template <message_handler<T> F>
+mailbox<T, Queue, Wait>::mailbox(mailbox_options options, F&& on_drop)
+    : options_{options}, queue_(make_queue(options.capacity)), losses_(std::forward<F>(on_drop)) {
+  check(options);
+}
+
+template <message T, class Queue, class Wait>
+mailbox<T, Queue, Wait>::~mailbox() {
+  if (!losses_.is_watched()) return;
+  while (auto left = queue_.try_pop()) losses_.discard(std::move(*left));
 }
 
 template <message T, class Queue, class Wait>
@@ -454,14 +456,32 @@ void mailbox<T, Queue, Wait>::close() noexcept {
 }
 
 template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::close(discard_t) noexcept {
+  close();
+  for (;;) {
+    auto left = try_pop();
+    if (left) {
+      losses_.discard(std::move(*left));
+    } else if (left.error() == queue_status::closed) {
+      return;
+    } else {
+      detail::yield(); // busy
+    }
+  }
+}
+
+template <message T, class Queue, class Wait>
 mailbox_stats mailbox<T, Queue, Wait>::stats() const noexcept {
-  const std::uint64_t dropped = dropped_.load(relaxed); // (I3)
-  const std::uint64_t evicted = options_.on_full == overflow::drop_oldest ? dropped : 0;
+  const std::uint64_t dropped = losses_.dropped();
+  const std::uint64_t discarded = losses_.discarded();
+  const std::uint64_t lost =
+      discarded + (options_.on_full == overflow::drop_oldest ? dropped : 0); // of those inside
   const std::uint64_t taken = queue_.popped();
   return {.pushed = queue_.pushed(),
-          .popped = taken < evicted ? 0 : taken - evicted,
-          .rejected = rejected_.load(relaxed), // (I3)
+          .popped = taken < lost ? 0 : taken - lost,
+          .rejected = losses_.rejected(),
           .dropped = dropped,
+          .discarded = discarded,
           .push_waits = not_full_.waits(),
           .pop_waits = not_empty_.waits(),
           .wakeups = not_full_.wakeups() + not_empty_.wakeups(),
@@ -545,9 +565,9 @@ queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
   if (status != queue_status::full) return status;
   switch (options_.on_full) {
   case overflow::block: break;
-  case overflow::reject: rejected_.fetch_add(1, relaxed); break; // (I3)
+  case overflow::reject: losses_.reject(); break;
   case overflow::drop_newest:
-    dropped_.fetch_add(1, relaxed); // (I3)
+    losses_.drop(std::forward<U>(value));
     if (dropped != nullptr) ++*dropped;
     return queue_status::dropped;
   case overflow::drop_oldest:
@@ -566,9 +586,9 @@ queue_status mailbox<T, Queue, Wait>::evict_and_push(T&& value, std::size_t* dro
   queue_status status = queue_status::full;
   while (status == queue_status::full) {
     if (is_closed()) return queue_status::closed;
-    if (queue_.try_pop()) {
-      dropped_.fetch_add(1, relaxed); // (I3)
+    if (auto oldest = queue_.try_pop()) {
       if (dropped != nullptr) ++*dropped;
+      losses_.drop(std::move(*oldest));
     }
     status = attempt_push(std::move(value));
   }

@@ -265,6 +265,104 @@ TEST_CASE("mailbox: emplace passes on what a message is made of") {
   CHECK(texts.pop() == "a text");
 }
 
+// ---- What is not delivered
+
+namespace {
+
+/// Takes what a mailbox discards.
+struct shredder {
+  std::vector<int>* seen;
+  void operator()(std::unique_ptr<int>&& message) const noexcept {
+    seen->push_back(*std::move(message));
+  }
+};
+
+} // namespace
+
+TEST_CASE("mailbox: on_drop gets what the policy discards, and is told before the push returns") {
+  std::vector<int> seen;
+  const shredder shred{&seen};
+  const auto one = [] { return std::make_unique<int>(1); };
+  {
+    mailbox<std::unique_ptr<int>> mail{{.capacity = 1, .on_full = overflow::drop_oldest}, shred};
+    CHECK(mail.push(std::make_unique<int>(0)));
+    std::size_t dropped = 0;
+    CHECK(mail.try_push(one(), dropped) == queue_status::success);
+    CHECK(dropped == 1);
+    CHECK(seen == std::vector{0});
+    CHECK(mail.stats().dropped == 1);
+    CHECK(*mail.pop().value() == 1);
+  }
+  seen.clear();
+  {
+    mailbox<std::unique_ptr<int>> mail{{.capacity = 1, .on_full = overflow::drop_newest}, shred};
+    CHECK(mail.push(std::make_unique<int>(0)));
+    auto late = one();
+    CHECK(mail.try_push(std::move(late)) == queue_status::dropped);
+    CHECK(late != nullptr); // a handler that does not move it leaves it
+    CHECK(seen == std::vector{1});
+    CHECK_FALSE(mail.push(one()));
+    CHECK(mail.try_push_for(one(), 1h) == queue_status::dropped);
+    CHECK(seen == std::vector{1, 1, 1});
+    CHECK(mail.stats().dropped == 3);
+    mail.close();
+    CHECK(mail.try_push(one()) == queue_status::closed); // is not discarded, but refused
+    CHECK(seen.size() == 3);
+  }
+  CHECK(seen == std::vector{1, 1, 1, 0}); // the one that was still inside
+}
+
+TEST_CASE("mailbox: on_drop gets what close(discard) finds, and what the destructor does") {
+  std::vector<int> seen;
+  {
+    mailbox<std::unique_ptr<int>, spsc_queue<std::unique_ptr<int>>> mail{{.capacity = 4},
+                                                                         shredder{&seen}};
+    for (int i = 0; i != 3; ++i) CHECK(mail.emplace(new int{i}));
+    CHECK(*mail.pop().value() == 0);
+    mail.close(mailroom::discard);
+    CHECK(seen == std::vector{1, 2});
+    CHECK(mail.stats().discarded == 2);
+  }
+  CHECK(seen == std::vector{1, 2});
+  {
+    mailbox<std::unique_ptr<int>> mail{{.capacity = 4}, shredder{&seen}};
+    for (int i = 3; i != 6; ++i) CHECK(mail.emplace(new int{i}));
+  }
+  CHECK(seen == std::vector{1, 2, 3, 4, 5});
+}
+
+TEST_CASE("mailbox: drop_newest gives on_drop a copy of a message that the caller keeps") {
+  std::vector<std::string> seen;
+  const auto listen = [&](std::string&& message) noexcept { seen.push_back(std::move(message)); };
+  mailbox<std::string> mail{{.capacity = 1, .on_full = overflow::drop_newest}, listen};
+  const std::vector<std::string> letters{"first", "second", "third"};
+  CHECK(mail.push_range(letters.begin(), letters.end()) == letters.end());
+  CHECK(letters[2] == "third");
+  CHECK(seen == std::vector<std::string>{"second", "third"});
+}
+
+TEST_CASE("mailbox: drop_newest counts nothing if the copy for on_drop throws") {
+  struct fragile {
+    bool breaks = false;
+    explicit fragile(bool broken) noexcept : breaks{broken} {}
+    fragile(fragile&&) noexcept = default;
+    fragile(const fragile& other) : breaks{other.breaks} {
+      if (breaks) throw test::boom{};
+    }
+    fragile& operator=(fragile&&) noexcept = default;
+    fragile& operator=(const fragile&) = default;
+    ~fragile() = default;
+  };
+  int seen = 0;
+  mailbox<fragile> mail{{.capacity = 1, .on_full = overflow::drop_newest},
+                        [&](fragile&&) noexcept { ++seen; }};
+  CHECK(mail.push(fragile{false}));
+  const fragile broken{true};
+  CHECK_THROWS_AS((void)mail.try_push(broken), test::boom);
+  CHECK(seen == 0);
+  CHECK(mail.stats().dropped == 0);
+}
+
 // ---- Corners
 
 TEST_CASE(
