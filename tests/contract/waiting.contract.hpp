@@ -856,6 +856,70 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: close(discard) among pushes releases them, a
   }
 }
 
+/// Takes a message, and, where pops need not be published, finds out whether there is another.
+template <class Mailbox>
+std::optional<int> take_the_last(Mailbox& mail) {
+  auto last = mail.pop();
+  if (!queue_facts<typename Mailbox::queue_type>::bounded) CHECK_FALSE(mail.pop().has_value());
+  return last;
+}
+
+TEST_CASE_TEMPLATE_DEFINE("mailbox: close_and_wait comes back when the last message is taken",
+                          Flavor, end_waited) {
+  box<Flavor, 3> mail;
+  put(mail, 0, 3);
+  several waiting{2, [&](int) {
+                    mail.close_and_wait();
+                    return mail.is_drained();
+                  }};
+  wait_for_pushes(mail, 2);
+  CHECK(mail.is_closed());
+  CHECK(mail.pop() == 0);
+  CHECK(mail.pop() == 1);
+  test::let_it_sleep();
+  CHECK_FALSE(waiting.any_is_back());
+  CHECK(take_the_last(mail) == 2);
+  for (const bool is_over : waiting.get()) CHECK(is_over);
+  mail.close_and_wait();
+}
+
+TEST_CASE_TEMPLATE_DEFINE("mailbox: close_and_wait_for says whether it was too late, or stopped",
+                          Flavor, end_waited_for) {
+  test::with_every_stop_source([](auto& source) {
+    box<Flavor, 3> mail;
+    put(mail, 0, 1);
+    CHECK(mail.close_and_wait_for(0s) == queue_status::timeout);
+    CHECK(mail.is_closed());
+    CHECK(mail.close_and_wait_for(1ms, source.get_token()) == queue_status::timeout);
+    CHECK(mail.close_and_wait_until(std::chrono::system_clock::now()) == queue_status::timeout);
+    background waiting{[&] { return mail.close_and_wait_for(1h, source.get_token()); }};
+    test::let_it_sleep();
+    source.request_stop();
+    CHECK(waiting.get() == queue_status::stopped);
+    CHECK(mail.pop() == 0);
+    CHECK(mail.close_and_wait_for(0s, source.get_token()) == queue_status::closed);
+  });
+}
+
+TEST_CASE_TEMPLATE_DEFINE("mailbox: whoever takes the last message, who waits for the end is told",
+                          Flavor, end_raced) {
+  for (int round = 0; round != 100; ++round) {
+    box<Flavor, 7> mail;
+    put(mail, 0, 7);
+    several popping{consumers<decltype(mail)>, [&](int) {
+                      std::uint64_t received = 0;
+                      while (mail.pop()) ++received;
+                      return received;
+                    }};
+    for (int i = 0; i != round % 7; ++i) std::this_thread::yield();
+    mail.close_and_wait();
+    CHECK(mail.stats().popped == 7);
+    std::uint64_t received = 0;
+    for (const auto each : popping.get()) received += each;
+    CHECK(received == 7);
+  }
+}
+
 TEST_CASE_TEMPLATE_DEFINE("mailbox: a handler may close the mailbox", Flavor, close_in_handler) {
   box<Flavor, 3> mail;
   put(mail, 0, 3);
@@ -1291,6 +1355,9 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: R-39: at rest the statistics are exact", Fla
   TEST_CASE_TEMPLATE_INVOKE(drained_while_pushing, __VA_ARGS__);                                   \
   TEST_CASE_TEMPLATE_INVOKE(discarded, __VA_ARGS__);                                               \
   TEST_CASE_TEMPLATE_INVOKE(discarded_while_pushing, __VA_ARGS__);                                 \
+  TEST_CASE_TEMPLATE_INVOKE(end_waited, __VA_ARGS__);                                              \
+  TEST_CASE_TEMPLATE_INVOKE(end_waited_for, __VA_ARGS__);                                          \
+  TEST_CASE_TEMPLATE_INVOKE(end_raced, __VA_ARGS__);                                               \
   TEST_CASE_TEMPLATE_INVOKE(close_in_handler, __VA_ARGS__);                                        \
   TEST_CASE_TEMPLATE_INVOKE(range_waits, __VA_ARGS__);                                             \
   TEST_CASE_TEMPLATE_INVOKE(range_input, __VA_ARGS__);                                             \

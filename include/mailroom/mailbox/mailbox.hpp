@@ -28,10 +28,14 @@
 //         from a late one is in closing.hpp.
 //   (D)   Dekker: a push or pop publishes, by a seq_cst RMW or with a fence behind it, then looks
 //         for sleepers; the other half is in event_count.hpp.
+//   (E)   end: Dekker as in (D), where the queue has no bound and so need not publish its pops: the
+//         pop that answers closed does so for those before it.
 //
 // Decision: the overflow policy belongs to the mailbox, not to the push: a bound that every caller
 //   may lift is none. A policy other than block never waits, not even in a timed push.
 // Decision: the message needs a nothrow move, so that none can be lost on its way out.
+// Decision: who waits for the end sleeps where pushes wait for room. In a closed mailbox none does,
+//   and every pop looks there anyway, so that it costs nothing when nobody waits.
 // Decision: run takes its messages out one by one, not by the queue's consume_all. Handled where
 //   they are, they would keep a slow handler's room from the producers, or a spare cell each.
 
@@ -260,6 +264,24 @@ public:
   /// Progress  blocking: waits for pushes that are in the middle; over mpmc_queue lock-free
   void close(discard_t) noexcept;
 
+  /// Ends the intake and waits until all messages are taken, though perhaps not handled yet.
+  ///
+  /// Caller    anyone but a thread that is to take them
+  /// Progress  blocking: waits for the pop that takes the last message; over mpsc_queue, at worst,
+  ///           for the one after it, which is told closed
+  /// Cost      every pop meanwhile makes a system call
+  /// Returns   closed; or stopped, or timeout, never early: the mailbox is closed then too
+  void close_and_wait() { (void)close_and_await(detail::no_deadline{}, never_stop{}); }
+  template <class Rep, class Period, stoppable_token S = never_stop>
+  queue_status close_and_wait_for(std::chrono::duration<Rep, Period> timeout, S token = {}) {
+    return close_and_await(detail::steady_deadline{timeout}, token);
+  }
+  template <class Clock, class Duration, stoppable_token S = never_stop>
+  queue_status close_and_wait_until(std::chrono::time_point<Clock, Duration> deadline,
+                                    S token = {}) {
+    return close_and_await(detail::deadline_at(deadline), token);
+  }
+
   bool is_closed() const noexcept { return closed_.load(acquire) != 0; } // (C)
 
   /// Is it closed, and nothing left, for ever?
@@ -294,6 +316,9 @@ private:
   template <class U>
   queue_status offer(U&& value, std::size_t* dropped = nullptr);
   queue_status evict_and_push(T&& value, std::size_t* dropped);
+  template <class Deadline, stoppable_token S>
+  queue_status close_and_await(const Deadline& deadline, const S& token);
+  void told_closed() noexcept;
   void order_before_look() const noexcept;
   void published(event& other_side) noexcept;
 
@@ -313,7 +338,7 @@ private:
   mutable detail::closing<Queue, fences> closing_{fences_};
   alignas(detail::cache_line) detail::closed_flag closed_;
   event not_empty_{fences_};
-  event not_full_{fences_};
+  event not_full_{fences_}; // or, once closed, over
   detail::losses<T> losses_;
 };
 
@@ -413,7 +438,11 @@ expected<T, queue_status> mailbox<T, Queue, Wait>::try_pop() {
   if (!result && result.error() == queue_status::empty && is_closed()) {
     result = closing_.last_pop(queue_);
   }
-  if (result) published(not_full_);
+  if (result) {
+    published(not_full_);
+  } else if (result.error() == queue_status::closed) {
+    told_closed();
+  }
   return result;
 }
 
@@ -587,12 +616,36 @@ queue_status mailbox<T, Queue, Wait>::evict_and_push(T&& value, std::size_t* dro
   while (status == queue_status::full) {
     if (is_closed()) return queue_status::closed;
     if (auto oldest = queue_.try_pop()) {
+      published(not_full_); // for who waits for the end
       if (dropped != nullptr) ++*dropped;
       losses_.drop(std::move(*oldest));
     }
     status = attempt_push(std::move(value));
   }
   return status;
+}
+
+/// Ends the intake, and waits until it is over. What is neither over nor inside is in the middle of
+/// a call, at whose end nobody need be told.
+template <message T, class Queue, class Wait>
+template <class Deadline, stoppable_token S>
+queue_status mailbox<T, Queue, Wait>::close_and_await(const Deadline& deadline, const S& token) {
+  close();
+  const queue_status status = not_full_.await(deadline, token, [this]() noexcept {
+    if (is_drained()) return queue_status::closed;
+    return queue_.size_approx() == 0 ? queue_status::busy : queue_status::empty;
+  });
+  if (status == queue_status::closed) not_full_.notify_all(); // the last pop tells only one
+  return status;
+}
+
+/// A pop has found the end. Where pops are not published, who waits for it may not know of all.
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::told_closed() noexcept {
+  if constexpr (event::parks && !queue_facts<Queue>::bounded) {
+    detail::fence(seq_cst); // (E)
+    not_full_.notify_all();
+  }
 }
 
 /// Makes what was published come before the look for sleepers that follows.

@@ -219,6 +219,65 @@ void two_find_the_end() {
   run({see, see, [&] { require(!box.push(1U), "a push behind the end"); }});
 }
 
+/// Whoever waits for the end is told when the last message is taken; where pops are not published,
+/// by the pop behind it.
+template <class Box>
+void last_pop_ends_the_wait() {
+  Box box{1};
+  require(box.push(1U), "there is room");
+  run({[&] {
+         box.close_and_wait();
+         require(box.is_drained(), "it is over");
+       },
+       [&] {
+         require(box.pop() == 1U, "what was in");
+         if (!mailroom::queue_facts<typename Box::queue_type>::bounded) {
+           require(!box.pop(), "the end");
+         }
+       }});
+}
+
+template <class Box>
+void two_wait_for_the_end() {
+  Box box{1};
+  require(box.push(1U), "there is room");
+  const auto wait = [&] { box.close_and_wait(); };
+  run({wait, wait, [&] { require(box.pop() == 1U, "what was in"); }});
+}
+
+/// Somebody who only asks has ended the queue before the pop that would have.
+void asked_before_the_end() {
+  box_of<mpsc> box{1};
+  require(box.push(1U), "there is room");
+  run({[&] { box.close_and_wait(); },
+       [&] {
+         require(box.pop() == 1U, "what was in");
+         require(!box.pop(), "the end");
+       },
+       [&] { (void)box.is_drained(); }});
+}
+
+/// A push makes room by taking the last message out, and comes too late for its own.
+void discarded_before_the_end() {
+  box_of<mpmc> box{{.capacity = 1, .on_full = overflow::drop_oldest}};
+  require(box.push(1U), "there is room");
+  run({[&] {
+         (void)box.push(2U);
+         (void)box.try_pop(); // which of the two is inside, if any
+       },
+       [&] { box.close_and_wait(); }});
+}
+
+/// What is discarded is what was taken in.
+template <class Box>
+void discards_during_a_push() {
+  Box box{1};
+  bool is_in = false;
+  run({[&] { is_in = box.push(1U); }, [&] { box.close(mailroom::discard); }});
+  require(box.stats().discarded == (is_in ? 1U : 0U), "discarded what was not taken in");
+  require(box.is_drained() && box.try_pop().error() == queue_status::closed, "it is over");
+}
+
 // ---- Being late, and being stopped
 
 /// A pop that gives up has not taken the wake-up along that another one needs.
@@ -366,6 +425,8 @@ void add_for(std::vector<scenario>& all, const std::string& over) {
   add("R-32: closes behind a push", closes_behind_a_push<Box>);
   add("R-30: closes during a push", closes_during_a_push<Box>);
   add("R-05: stays over", stays_over<Box>);
+  add("the last pop ends the wait for the end", last_pop_ends_the_wait<Box>);
+  add("discards during a push", discards_during_a_push<Box>);
   add("close hands on to a push",
       close_hands_on<Box>([](Box& box) { return box.try_push(1U) == queue_status::closed; }));
   add("close hands on to a pop",
@@ -425,6 +486,9 @@ void add_mailbox(std::vector<scenario>& all) {
   add("a run wakes two consumers", runs_wake_all<box_of<mpmc>>, depth::deep);
   add("a run makes room for two producers", runs_make_room_for_all<box_of<mpmc>>, depth::deep);
   add("two find the end", two_find_the_end<box_of<mpmc>>);
+  add("two wait for the end", two_wait_for_the_end<box_of<mpmc>>, depth::deep);
+  add("the end that somebody else has found, over mpsc_queue", asked_before_the_end);
+  add("drop_oldest ends the wait for the end", discarded_before_the_end);
   add("the end overlooks nothing, over spsc_queue", end_overlooks_nothing);
   add("R-38: a late pop hands its wake-up on", late_pop_hands_on<box_of<mpmc>>, depth::deep);
   add("a late push hands its wake-up on", late_push_hands_on, depth::deep);
