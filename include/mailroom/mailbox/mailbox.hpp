@@ -26,10 +26,9 @@
 // Memory order
 //   (C)   close: what happened before close() -> whoever sees the flag. How a racing push is told
 //         from a late one is in closing.hpp.
-//   (D)   Dekker: a push or pop publishes, by a seq_cst RMW or with a fence behind it, then looks
-//         for sleepers; the other half is in event_count.hpp.
-//   (E)   end: Dekker as in (D), where the queue has no bound and so need not publish its pops: the
-//         pop that answers closed does so for those before it.
+// A push, a pop or close publishes, by a seq_cst RMW or with the light fence behind it, then looks
+// for sleepers: that is its half of (D) in event_count.hpp. Where the queue has no bound, and so need
+// not publish its pops, the pop that answers closed does so for those before it.
 //
 // Decision: the overflow policy belongs to the mailbox, not to the push: a bound that every caller
 //   may lift is none. A policy other than block never waits, not even in a timed push.
@@ -68,8 +67,8 @@ namespace detail {
 
 struct mailbox_access;
 
-/// How a push or a pop and a thread that goes to sleep notice each other. A seq_cst RMW needs no fence
-/// behind it, so there is nothing to save; a plain store does, and then the sleeper pays.
+/// How a push or a pop, and a thread that goes to sleep, notice each other. A seq_cst RMW needs no
+/// fence behind it, so there is nothing to save; a plain store does, and then the sleeper pays.
 template <class Queue, class Wait>
 using mailbox_fences = std::conditional_t<!queue_facts<Queue>::sequentially_consistent &&
                                               std::is_same_v<Wait, wait_policy::park>,
@@ -643,7 +642,7 @@ queue_status mailbox<T, Queue, Wait>::close_and_await(const Deadline& deadline, 
 template <message T, class Queue, class Wait>
 void mailbox<T, Queue, Wait>::told_closed() noexcept {
   if constexpr (event::parks && !queue_facts<Queue>::bounded) {
-    detail::fence(seq_cst); // (E)
+    fences_.light();
     not_full_.notify_all();
   }
 }
