@@ -214,6 +214,7 @@ inline void wait_list::wake_all() noexcept {
       *end = fire(next);
       if (*end != nullptr) end = &(*end)->next_;
     }
+    *end = nullptr; // what the last one keeps from an earlier call
   }
   while (to_resume != nullptr) {
     waiter* const one = to_resume;
