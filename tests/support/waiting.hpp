@@ -251,9 +251,17 @@ public:
 
   token get_token() noexcept { return token{*this}; }
   void request_stop() {
-    const std::lock_guard held{lock_};
+    std::unique_lock held{lock_};
     if (stopped_.exchange(true)) return;
-    for (link* each = first_; each != nullptr; each = each->next) each->call(*each);
+    caller_ = std::this_thread::get_id();
+    while (first_ != nullptr) {
+      called_ = std::exchange(first_, first_->next);
+      held.unlock();
+      called_->call(*called_);
+      held.lock();
+      called_ = nullptr;
+      call_ended_.notify_all();
+    }
   }
 
   /// Takes the request back. Nobody waits with a token of this source.
@@ -272,19 +280,32 @@ public:
 
 private:
   void add(link& one) {
-    const std::lock_guard held{lock_};
-    one.next = std::exchange(first_, &one);
-    if (stopped_.load()) one.call(one);
+    {
+      const std::lock_guard held{lock_};
+      if (!stopped_.load()) {
+        one.next = std::exchange(first_, &one);
+        return;
+      }
+    }
+    one.call(one);
   }
+  /// Waits for a call in progress, except from inside of it.
   void remove(link& one) {
-    const std::lock_guard held{lock_}; // and so waits for a call in progress
+    std::unique_lock held{lock_};
     link** at = &first_;
-    while (*at != &one) at = &(*at)->next;
-    *at = one.next;
+    while (*at != nullptr && *at != &one) at = &(*at)->next;
+    if (*at != nullptr) {
+      *at = one.next;
+    } else if (caller_ != std::this_thread::get_id()) {
+      call_ended_.wait(held, [&] { return called_ != &one; });
+    }
   }
 
   std::mutex lock_;
+  std::condition_variable call_ended_;
   link* first_ = nullptr;
+  link* called_ = nullptr;
+  std::thread::id caller_;
   std::atomic<bool> stopped_{false};
 };
 
