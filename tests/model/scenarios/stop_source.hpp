@@ -8,6 +8,7 @@
 #include <mailroom/detail/mutex.hpp>
 #include <mailroom/detail/platform.hpp>
 
+#include <cstddef> // size_t
 #include <utility> // move
 
 namespace scenario {
@@ -17,7 +18,9 @@ public:
   void request_stop() {
     requested_.store(1, std::memory_order_release);
     const mailroom::detail::lock_guard held{lock_};
+    caller_ = model::thread_index();
     if (callback_ != nullptr) callback_->call();
+    caller_ = nobody;
   }
 
 private:
@@ -27,9 +30,12 @@ private:
     virtual ~callback() = default;
   };
 
+  static constexpr std::size_t nobody = ~std::size_t{0};
+
   mailroom::detail::atomic<unsigned> requested_;
   mailroom::detail::mutex lock_; // also held during a call, so that nobody leaves it behind
   callback* callback_ = nullptr;
+  std::size_t caller_ = nobody; // whether it is oneself can be asked without the lock
 };
 
 class stop_token {
@@ -52,6 +58,10 @@ public:
     callback_type(const callback_type&) = delete;
     callback_type& operator=(const callback_type&) = delete;
     ~callback_type() override {
+      if (source_.caller_ == model::thread_index()) { // from inside of the call
+        source_.callback_ = nullptr;
+        return;
+      }
       const mailroom::detail::lock_guard held{source_.lock_};
       source_.callback_ = nullptr;
     }
