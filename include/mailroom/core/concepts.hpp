@@ -8,7 +8,7 @@
 //
 //      static_assert(queue_facts<Q>::push_progress == progress::lock_free);
 //
-// Sources: P0260R20, C++ Concurrent Queues (the two concepts of a queue that closes).
+// Sources: P0260R20, C++ Concurrent Queues (the three concepts of a queue that closes).
 
 #include <mailroom/core/status.hpp>
 
@@ -17,7 +17,7 @@
 #include <cstdint>     // uint64_t
 #include <optional>    // optional
 #include <type_traits> // is_object, is_const, is_volatile, is_array
-#include <utility>     // declval, move
+#include <utility>     // forward, move
 
 namespace mailroom::inline v0 {
 
@@ -106,6 +106,21 @@ concept concurrent_queue =
     basic_concurrent_queue<Q> && requires(Q& q, typename Q::value_type&& value) {
       { q.push(std::move(value)) } -> std::same_as<bool>;
       { q.pop() } -> std::same_as<std::optional<typename Q::value_type>>;
+    };
+
+/// What a coroutine can wait for; <coroutine> itself is not needed.
+template <class A>
+concept awaitable = requires(A&& a) { std::forward<A>(a).operator co_await(); } || requires(A& a) {
+  { a.await_ready() } -> std::convertible_to<bool>;
+  a.await_resume();
+};
+
+/// P0260: a queue that can be closed, with operations that a coroutine waits for.
+template <class Q>
+concept async_concurrent_queue =
+    basic_concurrent_queue<Q> && requires(Q& q, typename Q::value_type&& value) {
+      { q.async_push(std::move(value)) } noexcept -> awaitable;
+      { q.async_pop() } noexcept -> awaitable;
     };
 
 } // namespace mailroom::inline v0

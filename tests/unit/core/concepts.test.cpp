@@ -87,6 +87,28 @@ struct least_concurrent : least_basic {
   std::optional<int> pop() { return std::nullopt; }
 };
 
+/// Awaited as it is, or by way of something else.
+struct awaited {
+  bool await_ready() { return true; }
+  int await_resume() { return 0; }
+};
+struct turns_into_awaited {
+  awaited operator co_await() && noexcept { return {}; }
+};
+
+struct least_async : least_basic {
+  awaited async_push(int&&) noexcept { return {}; }
+  turns_into_awaited async_pop() noexcept { return {}; }
+};
+
+struct async_that_may_fail : least_async {
+  awaited async_pop() { return {}; }
+};
+
+struct async_of_nothing : least_async {
+  int async_pop() noexcept { return 0; }
+};
+
 } // namespace
 
 template <>
@@ -168,6 +190,14 @@ TEST_CASE("concepts: a stop token is known by what it can do") {
 #endif
 }
 
+TEST_CASE("concepts: a coroutine can wait for what is awaited, and for what turns into it") {
+  static_assert(awaitable<awaited>);
+  static_assert(awaitable<awaited&>);
+  static_assert(awaitable<turns_into_awaited>);
+  static_assert(!awaitable<turns_into_awaited&>);
+  static_assert(!awaitable<int>);
+}
+
 TEST_CASE("concepts: never_stop never stops") {
   CHECK(!never_stop{}.stop_requested());
   CHECK(!never_stop{}.stop_possible());
@@ -183,10 +213,14 @@ TEST_CASE("concepts: a queue has the operations, their answers and its facts") {
   static_assert(!queue<int>);
 }
 
-TEST_CASE("concepts: P0260's two concepts ask for closing, and for waiting") {
+TEST_CASE("concepts: P0260's three concepts ask for closing, for waiting, and for awaiting") {
   static_assert(basic_concurrent_queue<least_basic>);
   static_assert(!concurrent_queue<least_basic>);
   static_assert(basic_concurrent_queue<least_concurrent>);
   static_assert(concurrent_queue<least_concurrent>);
   static_assert(!basic_concurrent_queue<least_queue>);
+  static_assert(async_concurrent_queue<least_async>);
+  static_assert(!async_concurrent_queue<least_concurrent>);
+  static_assert(!async_concurrent_queue<async_that_may_fail>);
+  static_assert(!async_concurrent_queue<async_of_nothing>);
 }
