@@ -6,7 +6,7 @@
 //
 //      queue/     never waits            spsc_queue, mpmc_queue, mpmc_ticket_queue, mpsc_queue,
 //                                        intrusive_mpsc_queue, broadcast_queue
-//      mailbox/   waits and closes       mailbox over any queue, channel
+//      mailbox/   waits and closes       mailbox over any queue, channel, coroutines
 //      topic/     fans out               topic_filter, dispatcher, subscription, topic
 //      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy
 //
@@ -24,6 +24,7 @@
 #include <mailroom/queue/broadcast_queue.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/mailbox/channel.hpp>
+#include <mailroom/mailbox/async.hpp>
 #include <mailroom/topic/filter.hpp>
 #include <mailroom/topic/subscription.hpp>
 #include <mailroom/topic/dispatcher.hpp>

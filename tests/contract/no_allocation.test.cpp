@@ -3,6 +3,8 @@
 // it has been as full as it gets. The global operator new of this program counts, while it is told
 // to.
 
+#include <mailroom/mailbox/async.hpp>
+#include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/broadcast_queue.hpp>
 #include <mailroom/queue/intrusive_mpsc_queue.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
@@ -12,6 +14,12 @@
 
 #include <doctest/doctest.h>
 #include <support/print.hpp>
+
+#include <version> // __cpp_lib_coroutine
+
+#if defined(__cpp_lib_coroutine)
+#include <support/task.hpp>
+#endif
 
 #include <array>   // array
 #include <atomic>  // atomic
@@ -267,3 +275,41 @@ TEST_CASE("no_allocation: a lossy broadcast allocates twice, when it is construc
   CHECK(use_broadcast(queue) > 600);
   CHECK(later.end() == 0);
 }
+
+#if defined(__cpp_lib_coroutine)
+
+namespace {
+
+/// Pops, and pushes what it has popped, until the end.
+test::task move_on(mailroom::mailbox<int>& from, mailroom::mailbox<int>& to) {
+  while (auto message = co_await from.async_pop()) {
+    (void)co_await to.async_push(std::move(*message));
+  }
+}
+
+} // namespace
+
+TEST_CASE("no_allocation: a coroutine allocates itself, and nothing when it waits") {
+  mailroom::mailbox<int> from{1};
+  mailroom::mailbox<int> to{1};
+  count allocations;
+  const test::task moving = move_on(from, to);
+  const int frames = allocations.end();
+  CHECK(frames <= 1);
+  count later;
+  int sum = 0;
+  for (int i = 0; i != 100; ++i) {
+    sum += from.push(1); // wakes the coroutine
+    sum += from.push(1); // which waits for room now
+    sum += to.pop().value_or(0);
+    sum += to.pop().value_or(0);
+  }
+  CHECK(later.end() == 0);
+  CHECK(sum == 400);
+  CHECK(from.stats().pop_waits >= 100);
+  CHECK(to.stats().push_waits >= 100);
+  from.close();
+  CHECK(moving.is_done());
+}
+
+#endif

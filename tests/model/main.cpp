@@ -51,6 +51,7 @@ std::vector<scenario::scenario> all_scenarios() {
   scenario::add_mailbox(all);
   scenario::add_select(all);
   scenario::add_channel(all);
+  scenario::add_async(all);
   scenario::add_topic(all);
   scenario::add_parked(all);
   for (scenario::scenario& each : all) each.body = by_itself(std::move(each.body));

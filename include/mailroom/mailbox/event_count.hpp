@@ -114,7 +114,10 @@ public:
   wait_list& list() noexcept { return list_; }
   void order_before_look() const noexcept { fences_.heavy(); }
 
-  /// How often a thread waited, and how often one was woken. For statistics.
+  /// One of them begins to wait. For statistics.
+  void count_wait() noexcept { waits_.fetch_add(1, relaxed); } // (I4)
+
+  /// How often one waited, and how often a thread was woken. For statistics.
   std::uint64_t waits() const noexcept { return waits_.load(relaxed); }     // (I4)
   std::uint64_t wakeups() const noexcept { return wakeups_.load(relaxed); } // (I4)
 
@@ -206,7 +209,7 @@ queue_status event_count<Wait, Fences>::await(const Deadline& deadline, const S&
   if (!is_unfinished(status)) return status;
   status = look(deadline, token, attempt).status;
   if (!is_unfinished(status)) return status;
-  waits_.fetch_add(1, relaxed); // (I4)
+  count_wait();
   if constexpr (!std::is_same_v<Wait, wait_policy::spin> && longest_spin != 0) {
     status = spin(attempt);
     if (!is_unfinished(status)) return status;

@@ -66,6 +66,12 @@ namespace mailroom::inline v0 {
 namespace detail {
 
 struct mailbox_access;
+template <class Box>
+class pop_attempt;
+template <class Box>
+class push_attempt;
+template <class Attempt, class S>
+class async_operation; // needs #include <mailroom/mailbox/async.hpp>
 
 /// How a push or a pop, and a thread that goes to sleep, notice each other. A seq_cst RMW needs no
 /// fence behind it, so there is nothing to save; a plain store does, and then the sleeper pays.
@@ -152,6 +158,18 @@ public:
   queue_status try_push(const T& value, std::size_t& dropped) { return offer(value, &dropped); }
   queue_status try_push(T&& value, std::size_t& dropped) {
     return offer(std::move(value), &dropped);
+  }
+
+  /// Like push, from a coroutine, which is suspended instead of the thread:
+  /// `bool is_in = co_await box.async_push(std::move(message))`. Needs mailbox/async.hpp.
+  ///
+  /// Caller    as for the queue's push; the message, and the mailbox, must be there until then
+  /// Progress  as try_push, and blocking: on the lock of the list, where it must wait for room
+  /// Returns   what can be awaited, once: whether the message is in; if not, it is untouched
+  template <stoppable_token S = never_stop>
+  detail::async_operation<detail::push_attempt<mailbox>, S> async_push(T&& value,
+                                                                       S token = {}) noexcept {
+    return {detail::push_attempt<mailbox>(*this, value), std::move(token)};
   }
 
   /// Waits for room until a point in time, on any clock, or for a duration.
@@ -246,6 +264,17 @@ public:
   /// Returns   closed, when everything was delivered; or stopped
   template <message_handler<T> F, stoppable_token S = never_stop>
   queue_status run(F&& handler, S token = {});
+
+  /// Like pop, from a coroutine: `std::optional<T> got = co_await box.async_pop()`. Who pops is the
+  /// coroutine, in whatever thread: a queue with one consumer has one that awaits.
+  ///
+  /// Caller    as for the queue's pop; the mailbox must be there until then
+  /// Progress  as try_pop, and blocking: on the lock of the list, where it must wait for a message
+  /// Returns   what can be awaited, once: the message; nullopt once closed and drained, or stopped
+  template <stoppable_token S = never_stop>
+  detail::async_operation<detail::pop_attempt<mailbox>, S> async_pop(S token = {}) noexcept {
+    return {detail::pop_attempt<mailbox>(*this), std::move(token)};
+  }
 
   // ---- Anybody
 
@@ -359,6 +388,19 @@ struct mailbox_access {
   static wait_list& not_full(Box& box) noexcept {
     static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
     return box.not_full_.list();
+  }
+  template <class Box>
+  static void count_pop_wait(Box& box) noexcept {
+    box.not_empty_.count_wait();
+  }
+  template <class Box>
+  static void count_push_wait(Box& box) noexcept {
+    box.not_full_.count_wait();
+  }
+  /// Does a push wait for room?
+  template <class Box>
+  static bool blocks(const Box& box) noexcept {
+    return box.options_.on_full == overflow::block;
   }
   /// Waits for room in the end, whatever the overflow policy: full is not decided upon here.
   template <class Box, class U>

@@ -34,6 +34,7 @@ concept calls_back = requires { typename S::template callback_type<F>; };
 template <stoppable_token S, class F>
 class stop_watch {
 public:
+  static constexpr bool calls_back = false;
   stop_watch(const S& token, F) noexcept : possible_{token.stop_possible()} {}
   nanoseconds look_again_at() const noexcept { return possible_ ? now() + 1'000'000 : never; }
 
@@ -44,6 +45,7 @@ private:
 template <class F>
 class stop_watch<never_stop, F> {
 public:
+  static constexpr bool calls_back = true; // when that time comes
   stop_watch(const never_stop&, F) noexcept {}
   static constexpr nanoseconds look_again_at() noexcept { return never; }
 };
@@ -52,6 +54,7 @@ template <stoppable_token S, class F>
   requires calls_back<S, F>
 class stop_watch<S, F> {
 public:
+  static constexpr bool calls_back = true;
   stop_watch(const S& token, F call) : callback_(token, std::move(call)) {}
   static constexpr nanoseconds look_again_at() noexcept { return never; }
 
@@ -64,6 +67,7 @@ template <class F>
   requires(!calls_back<std::stop_token, F>)
 class stop_watch<std::stop_token, F> {
 public:
+  static constexpr bool calls_back = true;
   stop_watch(const std::stop_token& token, F call) : callback_(token, std::move(call)) {}
   static constexpr nanoseconds look_again_at() noexcept { return never; }
 

@@ -34,6 +34,7 @@ void add_waiter(std::vector<scenario>& all);
 void add_select(std::vector<scenario>& all);
 void add_mailbox(std::vector<scenario>& all);
 void add_channel(std::vector<scenario>& all);
+void add_async(std::vector<scenario>& all);
 void add_topic(std::vector<scenario>& all);
 /// What nobody may stop: every scenario with a thread that stands still.
 void add_parked(std::vector<scenario>& all);
