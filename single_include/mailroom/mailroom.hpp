@@ -484,12 +484,12 @@ using std::mutex;
 //      look at theirs             look at theirs
 //
 // symmetric_fences   both are a seq_cst fence
-// asymmetric_fences  heavy() makes every thread of the program pass a fence, wherever it is, so that
-//                    light() is none at all. Where the kernel does not offer that: symmetric.
+// asymmetric_fences  heavy() makes every thread of the program pass a fence, wherever it is, so
+//                    that light() is none at all. Where the kernel cannot do that: symmetric.
 //
 // Memory order
-//   (D)   Dekker: as drawn. Each of the two sides has passed its fence, or heavy() has passed one in
-//         its place, before it looks.
+//   (D)   Dekker: as drawn. Each of the two sides has passed its fence, or heavy() has passed one
+//         in its place, before it looks.
 //
 // Decision: what heavy() does is found out while the program runs, and kept in the object: parts of
 //   a program that were compiled differently cannot disagree, which would lose wake-ups.
@@ -3005,7 +3005,7 @@ struct queue_facts<mpmc_queue<T, Capacity, Allocator>> {
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::producer {
 public:
-  explicit producer(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+  explicit producer(mpmc_queue& to) noexcept : own_{to.cells_} {}
 
   queue_status try_push(const T& value)
     requires std::copy_constructible<T>
@@ -3047,7 +3047,7 @@ private:
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::consumer {
 public:
-  explicit consumer(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+  explicit consumer(mpmc_queue& from) noexcept : own_{from.cells_} {}
 
   expected<T, queue_status> try_pop() noexcept
     requires nothrow_message<T>;
@@ -3087,7 +3087,7 @@ public:
 
 private:
   friend mpmc_queue;
-  explicit claim(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+  explicit claim(mpmc_queue& to) noexcept : own_{to.cells_} {}
 
   typename cells::filler own_;
 };
@@ -3103,7 +3103,7 @@ public:
 
 private:
   friend mpmc_queue;
-  explicit received(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+  explicit received(mpmc_queue& from) noexcept : own_{from.cells_} {}
 
   typename cells::emptier own_;
 };
@@ -6574,8 +6574,8 @@ inline waiter* wait_list::fire(place& first) noexcept {
 // A wake-up could only be missed by a thread that stands still between 3 and 5 while the epoch
 // moves exactly 2^32 times.
 //
-// Decision: two ways to wait. Without a list there is no lock, so a producer of high priority is not
-//   held up by a consumer that is just falling asleep, and to be woken costs one system call.
+// Decision: two ways to wait. Without a list there is no lock, so a producer of high priority is
+//   not held up by a consumer that is just falling asleep, and to be woken costs one system call.
 //   Where both kinds wait, one of each is woken: who finds nothing waits on.
 // Decision: before it sleeps a thread looks again and again for a while, because to sleep and to be
 //   woken costs several microseconds. How long is learnt: twice as long after it has helped, half
@@ -7151,8 +7151,8 @@ private:
 //   (C)   close: what happened before close() -> whoever sees the flag. How a racing push is told
 //         from a late one is in closing.hpp.
 // A push, a pop or close publishes, by a seq_cst RMW or with the light fence behind it, then looks
-// for sleepers: that is its half of (D) in event_count.hpp. Where the queue has no bound, and so need
-// not publish its pops, the pop that answers closed does so for those before it.
+// for sleepers: that is its half of (D) in event_count.hpp. Where the queue has no bound, and so
+// need not publish its pops, the pop that answers closed does so for those before it.
 //
 // Decision: the overflow policy belongs to the mailbox, not to the push: a bound that every caller
 //   may lift is none. A policy other than block never waits, not even in a timed push.

@@ -125,7 +125,7 @@ TEST_CASE("intrusive_mpsc_queue: wherever a thread stands still, the others go o
 
 TEST_CASE("mailbox: only the end of one over spsc_queue waits, for a push that is in progress") {
   const test::watchdog dog{"mailboxes", limit};
-  const std::string push = "a pop that waits for the end: closing.hpp fence .. closing.hpp store\n";
+  const std::string push = "a pop that waits for the end: fences.hpp fence .. closing.hpp store\n";
   check(test::examine_mailboxes(), {{"mailbox over spsc_queue try_push", push},
                                     {"mailbox over spsc_queue push, with room", push}});
 }
@@ -136,7 +136,7 @@ TEST_CASE("mailbox: who sleeps is woken by the next one, wherever the first stan
   const std::string push = "the push that sleeps: ";
   const std::string wake = " .. event_count.hpp wake\n";
   const std::string busy = "the pop that sleeps, though another closes: "
-                           "closing.hpp fence .. line_ring.hpp store\n";
+                           "fences.hpp fence .. line_ring.hpp store\n";
   check(test::examine_sleepers(),
         {{"mailbox push, a pop sleeps", pop + "closing.hpp load" + wake},
          {"mailbox pop, a push sleeps", push + "cell_exchange.hpp load" + wake},

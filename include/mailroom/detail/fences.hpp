@@ -12,12 +12,12 @@
 //      look at theirs             look at theirs
 //
 // symmetric_fences   both are a seq_cst fence
-// asymmetric_fences  heavy() makes every thread of the program pass a fence, wherever it is, so that
-//                    light() is none at all. Where the kernel does not offer that: symmetric.
+// asymmetric_fences  heavy() makes every thread of the program pass a fence, wherever it is, so
+//                    that light() is none at all. Where the kernel cannot do that: symmetric.
 //
 // Memory order
-//   (D)   Dekker: as drawn. Each of the two sides has passed its fence, or heavy() has passed one in
-//         its place, before it looks.
+//   (D)   Dekker: as drawn. Each of the two sides has passed its fence, or heavy() has passed one
+//         in its place, before it looks.
 //
 // Decision: what heavy() does is found out while the program runs, and kept in the object: parts of
 //   a program that were compiled differently cannot disagree, which would lose wake-ups.

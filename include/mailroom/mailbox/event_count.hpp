@@ -38,8 +38,8 @@
 // A wake-up could only be missed by a thread that stands still between 3 and 5 while the epoch
 // moves exactly 2^32 times.
 //
-// Decision: two ways to wait. Without a list there is no lock, so a producer of high priority is not
-//   held up by a consumer that is just falling asleep, and to be woken costs one system call.
+// Decision: two ways to wait. Without a list there is no lock, so a producer of high priority is
+//   not held up by a consumer that is just falling asleep, and to be woken costs one system call.
 //   Where both kinds wait, one of each is woken: who finds nothing waits on.
 // Decision: before it sleeps a thread looks again and again for a while, because to sleep and to be
 //   woken costs several microseconds. How long is learnt: twice as long after it has helped, half

@@ -27,8 +27,8 @@
 //   (C)   close: what happened before close() -> whoever sees the flag. How a racing push is told
 //         from a late one is in closing.hpp.
 // A push, a pop or close publishes, by a seq_cst RMW or with the light fence behind it, then looks
-// for sleepers: that is its half of (D) in event_count.hpp. Where the queue has no bound, and so need
-// not publish its pops, the pop that answers closed does so for those before it.
+// for sleepers: that is its half of (D) in event_count.hpp. Where the queue has no bound, and so
+// need not publish its pops, the pop that answers closed does so for those before it.
 //
 // Decision: the overflow policy belongs to the mailbox, not to the push: a bound that every caller
 //   may lift is none. A policy other than block never waits, not even in a timed push.

@@ -311,7 +311,7 @@ struct queue_facts<mpmc_queue<T, Capacity, Allocator>> {
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::producer {
 public:
-  explicit producer(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+  explicit producer(mpmc_queue& to) noexcept : own_{to.cells_} {}
 
   queue_status try_push(const T& value)
     requires std::copy_constructible<T>
@@ -353,7 +353,7 @@ private:
 template <message T, std::size_t Capacity, class Allocator>
 class mpmc_queue<T, Capacity, Allocator>::consumer {
 public:
-  explicit consumer(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+  explicit consumer(mpmc_queue& from) noexcept : own_{from.cells_} {}
 
   expected<T, queue_status> try_pop() noexcept
     requires nothrow_message<T>;
@@ -393,7 +393,7 @@ public:
 
 private:
   friend mpmc_queue;
-  explicit claim(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+  explicit claim(mpmc_queue& to) noexcept : own_{to.cells_} {}
 
   typename cells::filler own_;
 };
@@ -409,7 +409,7 @@ public:
 
 private:
   friend mpmc_queue;
-  explicit received(mpmc_queue& queue) noexcept : own_{queue.cells_} {}
+  explicit received(mpmc_queue& from) noexcept : own_{from.cells_} {}
 
   typename cells::emptier own_;
 };

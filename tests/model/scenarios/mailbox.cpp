@@ -455,14 +455,14 @@ void add_mailbox(std::vector<scenario>& all) {
   };
   add("hands one over, fences for all", with_fence_for_all(hands_one_over));
   add("passes on, fences for all", with_fence_for_all(passes_on<box_of<spsc>>), depth::deep);
-  add("R-32: closes behind a push, fences for all",
+  add("closes behind a push, fences for all",
       with_fence_for_all(closes_behind_a_push<box_of<spsc>>));
-  add("R-30: closes during a push, fences for all",
+  add("closes during a push, fences for all",
       with_fence_for_all(closes_during_a_push<box_of<spsc>>), depth::deep);
-  add("R-05: stays over, fences for all", with_fence_for_all(stays_over<box_of<spsc>>));
+  add("stays over, fences for all", with_fence_for_all(stays_over<box_of<spsc>>));
   add("a late pop loses nothing, fences for all",
       with_fence_for_all(late_pop_loses_nothing<box_of<spsc>>));
-  add("R-37: a stop ends a pop, fences for all", with_fence_for_all(stop_ends_a_pop<box_of<spsc>>));
+  add("a stop ends a pop, fences for all", with_fence_for_all(stop_ends_a_pop<box_of<spsc>>));
   add("closes before a sleeping push, fences for all",
       with_fence_for_all(closes_before_a_sleeping_push<box_of<spsc>>));
   add("a late push keeps its message, fences for all",
