@@ -3186,7 +3186,7 @@ void mpmc_queue<T, Capacity, Allocator>::producer::hand_back(T& target, T& built
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::consumer::try_pop() noexcept
+inline expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::consumer::try_pop() noexcept
   requires nothrow_message<T>
 {
   if (const auto status = own_.take(); status != queue_status::success) {
@@ -3197,7 +3197,7 @@ expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::consumer::try_pop(
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::consumer::try_pop(T& into) noexcept
+inline queue_status mpmc_queue<T, Capacity, Allocator>::consumer::try_pop(T& into) noexcept
   requires std::is_nothrow_move_assignable_v<T>
 {
   const auto status = own_.take();
@@ -3837,7 +3837,7 @@ mpmc_ticket_queue<T, Capacity, Allocator>::~mpmc_ticket_queue() {
 template <message T, std::size_t Capacity, class Allocator>
 template <class... Args>
   requires std::constructible_from<T, Args...>
-queue_status mpmc_ticket_queue<T, Capacity, Allocator>::try_emplace(Args&&... args) noexcept(
+inline queue_status mpmc_ticket_queue<T, Capacity, Allocator>::try_emplace(Args&&... args) noexcept(
     std::is_nothrow_constructible_v<T, Args...>) {
   if constexpr (!std::is_nothrow_constructible_v<T, Args...>) {
     if (const auto status = ring_.look_for_room(); status != queue_status::success) return status;
@@ -3876,7 +3876,7 @@ mpmc_ticket_queue<T, Capacity, Allocator>::try_move_range(std::span<T> messages)
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-expected<T, queue_status> mpmc_ticket_queue<T, Capacity, Allocator>::try_pop() noexcept {
+inline expected<T, queue_status> mpmc_ticket_queue<T, Capacity, Allocator>::try_pop() noexcept {
   place taken;
   const auto status = ring_.take_front(taken);
   if (status != queue_status::success) return unexpected{status};
@@ -3884,7 +3884,7 @@ expected<T, queue_status> mpmc_ticket_queue<T, Capacity, Allocator>::try_pop() n
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_ticket_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept
+inline queue_status mpmc_ticket_queue<T, Capacity, Allocator>::try_pop(T& into) noexcept
   requires std::is_nothrow_move_assignable_v<T>
 {
   place taken;
@@ -3939,7 +3939,7 @@ queue_status mpmc_ticket_queue<T, Capacity, Allocator>::build_and_put(Args&&... 
 /// Puts a message in that is built in its slot. (I1)
 template <message T, std::size_t Capacity, class Allocator>
 template <class... Args>
-queue_status mpmc_ticket_queue<T, Capacity, Allocator>::put(Args&&... args) noexcept {
+inline queue_status mpmc_ticket_queue<T, Capacity, Allocator>::put(Args&&... args) noexcept {
   place own;
   const auto status = ring_.take_back(own);
   if (status != queue_status::success) return status;

@@ -492,7 +492,7 @@ void mpmc_queue<T, Capacity, Allocator>::producer::hand_back(T& target, T& built
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::consumer::try_pop() noexcept
+inline expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::consumer::try_pop() noexcept
   requires nothrow_message<T>
 {
   if (const auto status = own_.take(); status != queue_status::success) {
@@ -503,7 +503,7 @@ expected<T, queue_status> mpmc_queue<T, Capacity, Allocator>::consumer::try_pop(
 }
 
 template <message T, std::size_t Capacity, class Allocator>
-queue_status mpmc_queue<T, Capacity, Allocator>::consumer::try_pop(T& into) noexcept
+inline queue_status mpmc_queue<T, Capacity, Allocator>::consumer::try_pop(T& into) noexcept
   requires std::is_nothrow_move_assignable_v<T>
 {
   const auto status = own_.take();
