@@ -161,9 +161,9 @@ template <>
 struct mailroom::queue_facts<moody_queue> {
   static constexpr arity producers = arity::one;
   static constexpr arity consumers = arity::one;
-  static constexpr ordering order = ordering::fifo;
-  static constexpr progress push_progress = progress::obstruction_free;
-  static constexpr progress pop_progress = progress::obstruction_free;
+  [[maybe_unused]] static constexpr ordering order = ordering::fifo;
+  [[maybe_unused]] static constexpr progress push_progress = progress::obstruction_free;
+  [[maybe_unused]] static constexpr progress pop_progress = progress::obstruction_free;
   static constexpr bool bounded = true;
   static constexpr bool sequentially_consistent = false;
 };
