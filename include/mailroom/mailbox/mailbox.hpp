@@ -121,8 +121,9 @@ public:
   ///
   /// Caller    as for the queue's push
   /// Progress  blocking: waits for room; with any other policy as the queue's push
-  /// Cost      the queue's push and two loads (over spsc_queue two fences more, if the mailbox
-  ///           parks); a system call when somebody sleeps
+  /// Cost      the queue's push and three loads (over spsc_queue two fences more, where the kernel
+  ///           has none for all threads); a system call when somebody sleeps, and a lock when a
+  ///           select or a coroutine waits
   /// Throws    what copying the message throws; nothing was put in
   /// Orders    all before a successful call happens before the return of the pop that takes it
   /// Returns   true if the message is in; false if it is not, and the argument untouched: the
@@ -148,7 +149,8 @@ public:
   /// Puts a message in if there is room, or as the overflow policy has it.
   ///
   /// Caller    as for the queue's push
-  /// Progress  as the queue's push
+  /// Progress  as the queue's push; but where a select or a coroutine waits, blocking: on the lock
+  ///           of their list
   /// Returns   success; full; closed; dropped under drop_newest; busy if the queue says so. The
   ///           argument keeps its message unless success, or unless on_drop got it
   queue_status try_push(const T& value) { return offer(value); }
@@ -213,8 +215,9 @@ public:
   ///
   /// Caller    as for the queue's pop
   /// Progress  blocking: waits for a message
-  /// Cost      the queue's pop and one load (over spsc_queue one fence more, if the mailbox parks);
-  ///           a system call when somebody sleeps
+  /// Cost      the queue's pop and two loads (over spsc_queue one fence more, where the kernel has
+  ///           none for all threads); a system call when somebody sleeps, and a lock when a select
+  ///           or a coroutine waits
   /// Throws    nothing (a token's callback may)
   /// Orders    see push
   /// Returns   the message; nullopt once closed and drained, or stopped with no message there
@@ -225,7 +228,8 @@ public:
   /// Takes the first message if there is one.
   ///
   /// Caller    as for the queue's pop
-  /// Progress  as the queue's pop
+  /// Progress  as the queue's pop; but where a select or a coroutine waits for room, blocking: on
+  ///           the lock of their list
   /// Returns   the message; empty; closed, for ever; busy if the queue says so, or if the one
   ///           producer is in the middle of a push into a mailbox that is being closed
   expected<T, queue_status> try_pop();
@@ -282,7 +286,8 @@ public:
   /// waits is woken. May be called again.
   ///
   /// Caller    anyone
-  /// Progress  wait-free; two system calls
+  /// Progress  wait-free, with a system call for each side where somebody sleeps; but where a
+  ///           select or a coroutine waits, blocking: on the lock of their list
   /// Orders    all before the call happens before whoever is told closed
   void close() noexcept;
 
