@@ -7,7 +7,10 @@
 #include "worlds.hpp"
 
 #include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/mailbox/select.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
+
+#include <utility> // move
 
 namespace test {
 namespace {
@@ -43,6 +46,17 @@ part push_once(const shared<Box>& all) {
     return true;
   };
   return {push, 1};
+}
+
+/// The same as a select, which waits in a list.
+template <class Box>
+part select_once(const shared<Box>& all) {
+  const auto pop = [all] {
+    (void)mailroom::select(
+        mailroom::on_pop(all->box, [&](int message) { all->book.out(message); }));
+    return true;
+  };
+  return {pop, 1};
 }
 
 template <class Box>
@@ -94,6 +108,16 @@ scenery falls_asleep(state at, part (*act)(const shared<Box>&)) {
   };
 }
 
+/// The same without the second company. While the victim holds the lock of the list a push waits for
+/// it, so that the victim may well be the one who gets the message, and a pop sleeps on.
+scenery without_sleeper(scenery all) {
+  return [all = std::move(all)] {
+    scene one = all();
+    one.companies.erase(one.companies.begin() + 1);
+    return one;
+  };
+}
+
 } // namespace
 
 std::vector<finding> examine_sleepers() {
@@ -118,6 +142,14 @@ std::vector<finding> examine_sleepers() {
   add("mailbox close, a push sleeps", "wait-free",
       {wakes<over_mpmc>(full, a_push, close, push, close)});
   add("mailbox pop, nothing there", "blocking", {falls_asleep<over_mpmc>(empty, pop)});
+  constexpr auto select = select_once<over_mpmc>;
+  const char* const a_select = "the select";
+  add("mailbox push, a select sleeps", "blocking",
+      {wakes<over_mpmc>(empty, a_select, push, select, push)});
+  add("mailbox close, a select sleeps", "blocking",
+      {wakes<over_mpmc>(empty, a_select, close, select, close)});
+  add("select, nothing there", "blocking",
+      {without_sleeper(falls_asleep<over_mpmc>(empty, select))});
   add("mailbox over spsc_queue push, a pop sleeps", "blocking",
       {wakes<over_spsc>(empty, a_pop, push_spsc, pop_spsc, close_spsc)});
   add("mailbox over spsc_queue pop, a push sleeps", "blocking",

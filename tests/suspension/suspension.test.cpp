@@ -135,15 +135,28 @@ TEST_CASE("mailbox: who sleeps is woken by the next one, wherever the first stan
   const std::string pop = "the pop that sleeps: ";
   const std::string push = "the push that sleeps: ";
   const std::string wake = " .. event_count.hpp wake\n";
+  const std::string select = "the select that sleeps: "; // which waits in a list, with a lock
+  const std::string unlock = " .. waiter.hpp unlock\n";
+  const std::string select_too = "the select that sleeps, though another does the same: "
+                                 "waiter.hpp compare_exchange" +
+                                 unlock;
+  const std::string select_or_close = "the select that sleeps, though another closes: "
+                                      "waiter.hpp compare_exchange" +
+                                      unlock;
   const std::string busy = "the pop that sleeps, though another closes: "
                            "fences.hpp fence .. line_ring.hpp store\n";
-  check(test::examine_sleepers(),
-        {{"mailbox push, a pop sleeps", pop + "closing.hpp load" + wake},
-         {"mailbox pop, a push sleeps", push + "cell_exchange.hpp load" + wake},
-         {"mailbox close, a pop sleeps", pop + "mailbox.hpp store" + wake},
-         {"mailbox close, a push sleeps", push + "mailbox.hpp store" + wake},
-         {"mailbox over spsc_queue push, a pop sleeps", pop + "closing.hpp store" + wake + busy},
-         {"mailbox over spsc_queue pop, a push sleeps", push + "line_ring.hpp load" + wake}});
+  check(
+      test::examine_sleepers(),
+      {{"mailbox push, a pop sleeps", pop + "closing.hpp load" + wake},
+       {"mailbox pop, a push sleeps", push + "cell_exchange.hpp load" + wake},
+       {"mailbox close, a pop sleeps", pop + "mailbox.hpp store" + wake},
+       {"mailbox close, a push sleeps", push + "mailbox.hpp store" + wake},
+       {"mailbox push, a select sleeps", select + "closing.hpp load" + unlock + select_too},
+       {"mailbox close, a select sleeps", select + "mailbox.hpp store" + unlock + select_or_close},
+       {"select, nothing there", "try_push and try_pop: waiter.hpp unlock\n"
+                                 "a pop that waits for the end: waiter.hpp unlock\n"},
+       {"mailbox over spsc_queue push, a pop sleeps", pop + "closing.hpp store" + wake + busy},
+       {"mailbox over spsc_queue pop, a push sleeps", push + "line_ring.hpp load" + wake}});
 }
 
 TEST_CASE("publish stops no publish; a change waits while it takes the list, or runs a handler") {
