@@ -38,8 +38,9 @@
 //         second time does not hide the first; the fence of (D) comes between the RMW of the
 //         thread and its look.
 //
-// Decision: a lock, for as long as it takes to unlink one place, and only where somebody waits. A
-//   list that is left in the middle, by deadlines, stops and selects, needs one or has worse.
+// Decision: a lock, for as long as it takes to find who still waits, and for a system call when
+//   that is a thread; and only where somebody waits. A list that is left in the middle, by
+//   deadlines, stops and selects, needs one or has worse.
 // Decision: a thread is woken under the lock. It passes the lock before it leaves, so it cannot be
 //   gone while it is being woken.
 //
@@ -50,7 +51,7 @@
 #include <mailroom/detail/platform.hpp>
 #include <mailroom/detail/mutex.hpp>
 
-#include <cstdint> // uint32_t
+#include <cstdint> // uint32_t, uint64_t
 
 namespace mailroom::inline v0::detail {
 
@@ -83,7 +84,7 @@ private:
   static constexpr std::uint32_t first_event = 2;
 
   /// What being woken means, for a waiter whose wait an event has ended. Under the lock of the
-  /// event's list, so it must be short, and take no other lock.
+  /// event's list, so it must be short, and wait for nobody.
   ///
   /// Returns   whether resume() is to be called when the lock is released; if not, the waiter may
   ///           be gone by then
@@ -98,7 +99,6 @@ private:
   }
 
   atomic<std::uint32_t> verdict_;
-  waiter* next_ = nullptr; // of those that are to be resumed
 };
 
 /// A thread that waits.
@@ -148,11 +148,13 @@ private:
   void append(place& last) noexcept;
   void remove(place& gone) noexcept;
   waiter* fire(place& first) noexcept;
+  waiter* fire_until_resumed(std::uint64_t last) noexcept;
 
   atomic<std::uint32_t> length_; // (I4)
   mutex lock_;
   place* first_ = nullptr;
   place* last_ = nullptr;
+  std::uint64_t arrivals_ = 0; // so many places were ever in it
 };
 
 /// A waiter's place in a list, from construction to destruction.
@@ -179,6 +181,7 @@ private:
   waiter& who_;
   const std::uint32_t event_;
   bool is_in_ = false;
+  std::uint64_t number_ = 0; // of its arrival
   place* before_ = nullptr;
   place* behind_ = nullptr;
 };
@@ -201,25 +204,19 @@ inline void wait_list::wake_one() noexcept {
   if (to_resume != nullptr) to_resume->resume();
 }
 
+/// Those who come while others are resumed are not woken: it would never end.
 inline void wait_list::wake_all() noexcept {
   if (length_.load(memory_order::seq_cst) == 0) return; // (D)
-  waiter* to_resume = nullptr;
-  waiter** end = &to_resume;
-  {
-    const lock_guard held{lock_};
-    for (place* each = first_; each != nullptr;) {
-      place& next = *each;
-      each = each->behind_;
-      if (!next.who_.end(waiter::first_event + next.event_)) continue;
-      *end = fire(next);
-      if (*end != nullptr) end = &(*end)->next_;
+  std::uint64_t last = 0;
+  for (;;) {
+    waiter* to_resume = nullptr;
+    {
+      const lock_guard held{lock_};
+      if (last == 0) last = arrivals_;
+      to_resume = fire_until_resumed(last);
     }
-    *end = nullptr; // what the last one keeps from an earlier call
-  }
-  while (to_resume != nullptr) {
-    waiter* const one = to_resume;
-    to_resume = one->next_; // it may be gone when it has been resumed
-    one->resume();
+    if (to_resume == nullptr) return;
+    to_resume->resume(); // and then anybody may have gone
   }
 }
 
@@ -228,6 +225,7 @@ inline void wait_list::append(place& last) noexcept {
   (last_ == nullptr ? first_ : last_->behind_) = &last;
   last_ = &last;
   last.is_in_ = true;
+  last.number_ = ++arrivals_;
   length_.fetch_add(1, memory_order::relaxed); // (D)
 }
 
@@ -245,6 +243,19 @@ inline waiter* wait_list::fire(place& first) noexcept {
   waiter& who = first.who_;
   remove(first);
   return who.wake() ? &who : nullptr;
+}
+
+/// Wakes those who came up to `last`, from the front on.
+///
+/// Returns   the first of them who is to be resumed without the lock, before the next is woken
+inline waiter* wait_list::fire_until_resumed(std::uint64_t last) noexcept {
+  for (place* each = first_; each != nullptr && each->number_ <= last;) {
+    place& next = *each;
+    each = each->behind_;
+    if (!next.who_.end(waiter::first_event + next.event_)) continue;
+    if (waiter* const one = fire(next)) return one;
+  }
+  return nullptr;
 }
 
 } // namespace mailroom::inline v0::detail

@@ -455,6 +455,30 @@ TEST_CASE("async: who is woken twice along with others is not taken for one of t
   CHECK((stays.is_done() && !first));
 }
 
+namespace {
+
+task drop_another(over_mpmc<int>& box, std::optional<task>& other) {
+  const auto got = co_await box.async_pop();
+  other.reset();
+  CHECK_FALSE(got.has_value());
+}
+
+} // namespace
+
+TEST_CASE("async: who is resumed by close may destroy another that waits in the same mailbox") {
+  for (const bool is_first : {true, false}) {
+    over_mpmc<int> box{2};
+    std::optional<int> got;
+    std::optional<task> other;
+    if (!is_first) other.emplace(pop(box, got));
+    const task drops = drop_another(box, other);
+    if (is_first) other.emplace(pop(box, got));
+    box.close();
+    CHECK(drops.is_done());
+    CHECK_FALSE(other.has_value());
+  }
+}
+
 TEST_CASE("async: a wake-up that is not needed is handed on") {
   over_mpmc<int> box{2};
   auto& list = mailroom::detail::mailbox_access::not_empty(box);

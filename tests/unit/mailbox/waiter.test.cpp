@@ -108,6 +108,48 @@ TEST_CASE("wait_list: who wants to be resumed is resumed when the lock is free, 
   CHECK(woken == std::vector{1, 2, 3, 4});
 }
 
+namespace {
+
+/// Waits again as soon as it is resumed.
+class insistent final : public waiter {
+public:
+  explicit insistent(wait_list& list) : list_{list} { wait(); }
+  ~insistent() { (void)leave(); }
+  int times = 0;
+
+private:
+  bool wake() noexcept override { return true; }
+  void resume() noexcept override {
+    ++times;
+    wait();
+  }
+  void wait() {
+    place_.reset();
+    begin();
+    place_.emplace(list_, *this);
+  }
+
+  wait_list& list_;
+  std::optional<wait_list::place> place_;
+};
+
+} // namespace
+
+TEST_CASE("wait_list: who waits again when it is resumed is woken once by one call for all") {
+  std::vector<int> woken;
+  wait_list list;
+  insistent first{list};
+  noting second{woken, 2, true};
+  const wait_list::place there{list, second};
+  insistent third{list};
+  list.wake_all();
+  CHECK(first.times == 1);
+  CHECK(third.times == 1);
+  CHECK(woken == std::vector{2});
+  list.wake_all();
+  CHECK(first.times == 2);
+}
+
 TEST_CASE("wait_list: nobody is touched after having given up the place") {
   wait_list list;
   std::atomic<bool> finished{false};
