@@ -287,10 +287,10 @@ public:
     return end_ ? end_.box().run(std::forward<F>(handler), token) : queue_status::closed;
   }
 
-  /// Takes the first message; waits for one. The next is taken when the iterator moves on.
+  /// The messages, one after the other, as the iterator is asked for them.
   ///
-  /// Progress  blocking: waits for a message
-  iterator begin() { return iterator{end_ ? &end_.box() : nullptr}; }
+  /// Progress  wait-free; the iterator waits for a message where it is compared or dereferenced
+  iterator begin() noexcept { return iterator{end_ ? &end_.box() : nullptr}; }
   static std::default_sentinel_t end() noexcept { return {}; }
 
   /// As of producer.
@@ -305,7 +305,9 @@ private:
   counted_end end_;
 };
 
-/// Holds the message that was taken, until it moves on. The consumer outlives it.
+/// Takes a message when it is first asked for it, or whether there is one, and holds it until it
+/// moves on: a loop that breaks off, or takes so many, takes no more than it has seen. The consumer
+/// outlives it.
 template <class Mailbox>
 class consumer<Mailbox>::iterator {
 public:
@@ -314,38 +316,44 @@ public:
   using iterator_concept = std::input_iterator_tag;
 
   iterator() noexcept = default;
-  iterator(iterator&& other) noexcept = default;
+  iterator(iterator&& other) noexcept
+      : box_{other.box_}, is_due_{other.is_due_}, held_{std::move(other.held_)} {}
   iterator& operator=(iterator&& other) noexcept {
-    if (this != &other) {
-      box_ = other.box_;
-      hold(std::move(other.held_));
-    }
+    if (this == &other) return *this;
+    box_ = other.box_;
+    is_due_ = other.is_due_;
+    held_.reset();
+    if (other.held_) held_.emplace(std::move(*other.held_));
     return *this;
   }
   ~iterator() = default;
 
-  value_type& operator*() const noexcept { return *held_; }
-  value_type* operator->() const noexcept { return std::addressof(*held_); }
+  value_type& operator*() const { return take(), *held_; }
+  value_type* operator->() const { return take(), std::addressof(*held_); }
   iterator& operator++() {
-    hold(box_->pop());
+    take(); // one that nobody has looked at is passed over
+    held_.reset();
+    is_due_ = true;
     return *this;
   }
   void operator++(int) { ++*this; }
-  friend bool operator==(const iterator& at, std::default_sentinel_t) noexcept {
-    return !at.held_.has_value();
+  friend bool operator==(const iterator& at, std::default_sentinel_t) {
+    return at.take(), !at.held_.has_value();
   }
 
 private:
   friend consumer;
-  explicit iterator(Mailbox* box) : box_{box} {
-    if (box != nullptr) hold(box->pop());
-  }
-  void hold(std::optional<value_type>&& next) noexcept {
-    held_.reset();
-    if (next) held_.emplace(std::move(*next));
+  explicit iterator(Mailbox* box) noexcept : box_{box}, is_due_{box != nullptr} {}
+
+  /// Waits for the message that is due.
+  void take() const {
+    if (!is_due_) return;
+    is_due_ = false;
+    if (auto next = box_->pop()) held_.emplace(std::move(*next));
   }
 
   Mailbox* box_ = nullptr;
+  mutable bool is_due_ = false;
   mutable std::optional<value_type> held_;
 };
 
@@ -396,9 +404,10 @@ channel_ends<mailbox<T, Queue, Wait>> channel(mailbox_options options = {}, Args
   using shared = detail::shared_mailbox<mailbox<T, Queue, Wait>>;
   return channel_ends{detail::make_counted<shared>(options, std::forward<Args>(args)...)};
 }
-template <message T, class Queue = mpmc_queue<T>, class Wait = wait_policy::park>
-channel_ends<mailbox<T, Queue, Wait>> channel(std::size_t capacity) {
-  return channel<T, Queue, Wait>(mailbox_options{.capacity = capacity});
+template <message T, class Queue = mpmc_queue<T>, class Wait = wait_policy::park,
+          std::integral Size>
+channel_ends<mailbox<T, Queue, Wait>> channel(Size capacity) {
+  return channel<T, Queue, Wait>(mailbox_options{.capacity = static_cast<std::size_t>(capacity)});
 }
 
 } // namespace mailroom::inline v0

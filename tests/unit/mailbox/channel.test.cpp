@@ -25,7 +25,7 @@
 #include <iterator>    // back_inserter, default_sentinel_t, input_iterator
 #include <memory>      // make_shared, make_unique, shared_ptr, unique_ptr
 #include <optional>    // optional
-#include <ranges>      // input_range, range_reference_t
+#include <ranges>      // input_range, range_reference_t, views::take
 #include <string>      // string
 #include <string_view> // string_view
 #include <type_traits> // is_copy_constructible, is_nothrow_move_constructible, is_same
@@ -236,14 +236,46 @@ TEST_CASE("channel: messages that can only be moved are moved out of the range")
   CHECK(*kept[2] == 2);
 }
 
+TEST_CASE("channel: a loop that breaks off has taken no more than it has seen") {
+  auto [tx, rx] = channel<int>(8);
+  for (int i = 0; i != 5; ++i) CHECK(tx.push(i));
+  int sum = 0;
+  for (const int each : rx | std::views::take(3)) sum += each;
+  CHECK(sum == 3);
+  CHECK(rx.box().size_approx() == 2);
+  for (const int each : rx) {
+    if (each == 3) break;
+  }
+  CHECK(rx.try_pop().value_or(-1) == 4);
+}
+
+TEST_CASE("channel: a message is gone before the next one is waited for") {
+  auto [tx, rx] = channel<std::shared_ptr<int>>(4);
+  std::weak_ptr<int> sent;
+  {
+    const auto message = std::make_shared<int>(1);
+    sent = message;
+    CHECK(tx.push(message));
+  }
+  background receiving{[&rx = rx] {
+    int count = 0;
+    for (const auto& each : rx) count += *each;
+    return count;
+  }};
+  test::wait_until([&] { return sent.expired(); }, "the message goes");
+  tx = {};
+  CHECK(receiving.get() == 1);
+}
+
 TEST_CASE("channel: an iterator takes one message at a time, and keeps it") {
   const test::ledger book;
   {
     auto [tx, rx] = channel<test::unassignable>(4);
     for (int i = 0; i != 3; ++i) CHECK(tx.emplace(i));
     auto at = rx.begin();
-    CHECK(rx.box().size_approx() == 2);
+    CHECK(rx.box().size_approx() == 3); // nobody has asked for it
     CHECK(at->value() == 0);
+    CHECK(rx.box().size_approx() == 2);
     CHECK((*at).value() == 0);
     ++at;
     CHECK(at->value() == 1);
