@@ -5,7 +5,7 @@
 // Lets a thread wait until something may have changed: the one waiting mechanism of the mailboxes.
 //
 // Use it       to wait for a condition that lives in a lock-free structure: the thread that changes
-//              it pays one load when nobody waits.
+//              it pays two loads when nobody waits.
 // Instead use  mailbox, which does all of this for a queue.
 //
 //      the waiting thread                     the thread that changes something
@@ -52,6 +52,7 @@
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
 #include <mailroom/detail/fences.hpp>
+#include <mailroom/detail/capacity.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/core/wait.hpp>
@@ -84,6 +85,8 @@ class event_count {
 public:
   static constexpr bool parks =
       std::is_same_v<Wait, wait_policy::park> || std::is_same_v<Wait, wait_policy::park_fenced>;
+
+  static constexpr bool is_asymmetric = !std::is_same_v<Fences, symmetric_fences>;
 
   explicit event_count(const Fences& fences = {}) noexcept : fences_{fences} {}
 
@@ -159,11 +162,11 @@ private:
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status sleep(const Deadline& deadline, const S& token, Attempt& attempt);
 
-  // On a line of its own: a notifier only reads it while nobody sleeps.
+  // On a line of its own: a notifier only reads it while nobody waits.
   alignas(cache_line) atomic<std::uint32_t> sleepers_;
   wait_list list_;
-  futex epoch_;
   [[no_unique_address]] Fences fences_;
+  alignas(cache_line) futex epoch_;
   atomic<std::uint32_t> patience_{longest_spin / 2}; // nanoseconds
   atomic<std::uint64_t> waits_;
   atomic<std::uint64_t> wakeups_;
@@ -248,7 +251,7 @@ queue_status event_count<Wait, Fences>::spin(Attempt& attempt) {
       return status;
     }
   } while (now() < end);
-  if (patience > shortest_spin) patience_.store(patience / 2, relaxed); // (I4)
+  patience_.store(larger_of(patience / 2, shortest_spin), relaxed); // (I4)
   return queue_status::busy;
 }
 

@@ -30,9 +30,9 @@ struct mailbox_stats {
   std::uint64_t rejected;   ///< pushes refused by overflow::reject
   std::uint64_t dropped;    ///< messages discarded by drop_newest or drop_oldest
   std::uint64_t discarded;  ///< messages discarded by close(discard)
-  std::uint64_t push_waits; ///< pushes that found no room and waited; and waits for the end
-  std::uint64_t pop_waits;  ///< pops that found no message and waited
-  std::uint64_t wakeups;    ///< notifications that met a sleeper
+  std::uint64_t push_waits; ///< those that found no room and waited; and waits for the end
+  std::uint64_t pop_waits;  ///< those that found no message and waited
+  std::uint64_t wakeups;    ///< notifications that met a thread asleep in push or pop
   std::size_t depth;        ///< messages inside
 };
 

@@ -57,7 +57,7 @@
 namespace mailroom::inline v0 {
 
 /// What a select has done.
-struct select_result {
+struct [[nodiscard]] select_result {
   std::size_t index;   ///< of the case that was carried out; the number of cases if none was
   queue_status status; ///< success; timeout; stopped; closed: all are out; empty: none was ready
 
@@ -86,34 +86,34 @@ concept select_case = requires(std::remove_cvref_t<Case>& one) { one.finish(); }
 
 /// The case of a message: `handler(T&&)` gets it. If the handler throws, the message is consumed.
 template <class Box, message_handler<typename Box::value_type> F>
-auto on_pop(Box& box, F&& handler) {
+[[nodiscard]] auto on_pop(Box& box, F&& handler) {
   return detail::pop_case<Box, std::decay_t<F>>{box, std::forward<F>(handler)};
 }
 
-/// The case of room for `value`, which is moved or copied from only if this case is carried out;
+/// The case of room for `value`, which keeps its message unless this case is carried out;
 /// `handler()` is called when it is in. The value must outlive the select.
 template <class Box, class U, std::invocable F = detail::nothing>
   requires std::same_as<std::remove_cvref_t<U>, typename Box::value_type>
-auto on_push(Box& box, U&& value, F&& handler = {}) {
+[[nodiscard]] auto on_push(Box& box, U&& value, F&& handler = {}) {
   return detail::push_case<Box, U, std::decay_t<F>>{box, std::forward<U>(value),
                                                     std::forward<F>(handler)};
 }
 
 /// The case that it takes too long, or a time has come on any clock. Counted from this call on.
 template <class Rep, class Period, std::invocable F = detail::nothing>
-auto after(std::chrono::duration<Rep, Period> span, F&& handler = {}) {
+[[nodiscard]] auto after(std::chrono::duration<Rep, Period> span, F&& handler = {}) {
   return detail::time_case<detail::steady_deadline, std::decay_t<F>>{detail::steady_deadline{span},
                                                                      std::forward<F>(handler)};
 }
 template <class Clock, class Duration, std::invocable F = detail::nothing>
-auto at(std::chrono::time_point<Clock, Duration> point, F&& handler = {}) {
+[[nodiscard]] auto at(std::chrono::time_point<Clock, Duration> point, F&& handler = {}) {
   return detail::time_case<decltype(detail::deadline_at(point)), std::decay_t<F>>{
       detail::deadline_at(point), std::forward<F>(handler)};
 }
 
 /// The case that a stop is requested.
 template <stoppable_token S, std::invocable F = detail::nothing>
-auto on_stop(S token, F&& handler = {}) {
+[[nodiscard]] auto on_stop(S token, F&& handler = {}) {
   return detail::stop_case<S, std::decay_t<F>>{std::move(token), std::forward<F>(handler)};
 }
 
@@ -151,12 +151,18 @@ struct unparking {
 
 template <class Box, class F>
 class pop_case {
+  static_assert(
+      !requires { typename Box::mailbox_type; },
+      "mailroom: a select takes a mailbox: of the end of a channel that is box()");
+
 public:
   static constexpr bool is_event = true;
+  static constexpr bool is_asymmetric = mailbox_access::is_asymmetric<Box>;
   template <class G>
   pop_case(Box& box, G&& handler) : box_{box}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_empty(box_); }
+  void count_wait() noexcept { mailbox_access::count_pop_wait(box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() {
     auto found = box_.try_pop();
@@ -173,13 +179,19 @@ private:
 
 template <class Box, class U, class F>
 class push_case {
+  static_assert(
+      !requires { typename Box::mailbox_type; },
+      "mailroom: a select takes a mailbox: of the end of a channel that is box()");
+
 public:
   static constexpr bool is_event = true;
+  static constexpr bool is_asymmetric = mailbox_access::is_asymmetric<Box>;
   template <class G>
   push_case(Box& box, U&& value, G&& handler)
       : box_{box}, value_{std::addressof(value)}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_full(box_); }
+  void count_wait() noexcept { mailbox_access::count_push_wait(box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() { return mailbox_access::attempt_push(box_, std::forward<U>(*value_)); }
   void finish() { handler_(); }
@@ -332,6 +344,22 @@ private:
     }
   }
 
+  /// And with each that is one.
+  template <class F>
+  void for_each_event(F&& call) {
+    for (const std::size_t which : event_cases) {
+      visit(which, [&]<class Case>(Case& one) {
+        if constexpr (Case::is_event) call(one);
+      });
+    }
+  }
+  static wait_list* list_of(const lists& all, std::size_t which) noexcept {
+    for (std::size_t i = 0; i != events; ++i) {
+      if (event_cases[i] == which) return all[i];
+    }
+    return nullptr;
+  }
+
   static constexpr std::array<std::size_t, events> event_cases = [] {
     std::array<std::size_t, events> all{};
     std::size_t found = 0;
@@ -392,6 +420,7 @@ typename selection<Cases...>::outcome selection<Cases...>::sleep() {
   nanoseconds wake_at = never;
   for_each_other([&](auto& one) { one.watch(self); });
   const lists all = all_lists();
+  for_each_event([](auto& one) { one.count_wait(); });
   wake_up woken;
   for (;;) {
     outcome found{count, queue_status::empty, true};
@@ -402,7 +431,9 @@ typename selection<Cases...>::outcome selection<Cases...>::sleep() {
         found = look();
         if (found.saw_busy) yield(); // (I3)
       }
-      if (!found.saw_busy && found.status != queue_status::success) woken.in_hand = nullptr; // (I2)
+      const bool is_used =
+          found.status != queue_status::success || woken.in_hand == list_of(all, found.index);
+      if (is_used && !found.saw_busy) woken.in_hand = nullptr; // (I2)
       if (!found.is_done()) {
         wake_at = never;
         for_each_other([&](auto& one) { wake_at = smaller_of(wake_at, one.look_again_at()); });
@@ -441,14 +472,15 @@ typename selection<Cases...>::lists selection<Cases...>::all_lists() noexcept {
   return all;
 }
 
-/// The fence of each mailbox. (They are mostly the same one, and cost little beside a sleep.)
+/// One fence of each kind: what one of them does, it does for all mailboxes.
 template <class... Cases>
 void selection<Cases...>::order_before_look() noexcept {
-  for (const std::size_t which : event_cases) {
-    visit(which, [&]<class Case>(Case& one) {
-      if constexpr (Case::is_event) one.order_before_attempt();
-    });
-  }
+  bool has_passed[2]{};
+  for_each_event([&]<class Case>(Case& one) {
+    bool& passed = has_passed[Case::is_asymmetric ? 1 : 0];
+    if (!passed) one.order_before_attempt();
+    passed = true;
+  });
 }
 
 } // namespace detail

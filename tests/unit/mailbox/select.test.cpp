@@ -155,6 +155,8 @@ TEST_CASE("select: a message that comes while it sleeps wakes it, from any of th
     CHECK(waits.get() == static_cast<std::size_t>(i % 2));
     CHECK(got == std::vector{i});
   }
+  CHECK(a.stats().pop_waits >= 10); // those that slept, at least
+  CHECK(b.stats().pop_waits >= 10);
 }
 
 TEST_CASE("select: a time ends it, never early, on any clock") {
