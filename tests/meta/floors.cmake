@@ -2,6 +2,7 @@
 # The list of headers is the architecture.
 #   - a header includes only headers listed above it, and every header on disk is listed
 #   - the machine and the operating system are reached through detail/ only
+#   - the last one, the roof, reaches all others that a user may name
 #   - whoever includes a queue parses nothing that waits, allocates strings or erases types
 #   cmake -D HEADERS=a,b,c -D FROM=include -P floors.cmake
 cmake_minimum_required(VERSION 3.25)
@@ -24,6 +25,7 @@ foreach(header IN LISTS HEADERS)
     message(SEND_ERROR "${header} is listed but not on disk")
     continue()
   endif()
+  set(reaches_${header} "")
   set(parses_${header} "") # what a user of this header gets from the standard library through us
   read_lines(lines "${FROM}/${header}")
   foreach(line IN LISTS lines)
@@ -34,6 +36,7 @@ foreach(header IN LISTS HEADERS)
         message(SEND_ERROR "${header} reaches up to ${below}")
       endif()
       list(APPEND parses_${header} ${parses_${below}})
+      list(APPEND reaches_${header} ${below} ${reaches_${below}})
     elseif(code MATCHES "^ *# *include \"")
       message(SEND_ERROR "${header} includes a file by quotes: write <mailroom/...>")
     elseif(code MATCHES "^ *# *include <([^>]+)>")
@@ -65,6 +68,14 @@ foreach(header IN LISTS HEADERS)
   endif()
   list(APPEND above ${header})
 endforeach()
+
+list(POP_BACK HEADERS roof)
+foreach(header IN LISTS HEADERS)
+  if(NOT header MATCHES "^mailroom/detail/" AND NOT header IN_LIST reaches_${roof})
+    message(SEND_ERROR "${roof} does not reach ${header}")
+  endif()
+endforeach()
+list(APPEND HEADERS ${roof})
 
 file(GLOB_RECURSE on_disk RELATIVE "${FROM}" "${FROM}/*.h*")
 foreach(header IN LISTS on_disk)

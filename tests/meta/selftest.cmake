@@ -4,7 +4,7 @@
 #   cmake -D WORK=folder -P selftest.cmake
 cmake_minimum_required(VERSION 3.25)
 
-set(listed mailroom/detail/config.hpp,mailroom/detail/platform.hpp,mailroom/core/status.hpp,mailroom/queue/ring.hpp)
+set(listed mailroom/detail/config.hpp,mailroom/detail/platform.hpp,mailroom/core/status.hpp,mailroom/queue/ring.hpp,mailroom/mailroom.hpp)
 set(arguments -D HEADERS=${listed} -D FROM=${WORK}/include -D TESTS=${WORK}/tests -D VERSION=1.2.3
               -D README=${WORK}/README.md -D EXAMPLES=${WORK}/examples -D PACKAGES=${WORK}/package)
 
@@ -57,6 +57,7 @@ bool push() {
 }
 void release(int n);
 ")
+  header(mailroom.hpp "" "#include <mailroom/queue/ring.hpp>\n")
   file(WRITE ${WORK}/tests/unit/core/status.test.cpp "")
   file(WRITE ${WORK}/tests/unit/queue/ring.test.cpp "")
   file(WRITE ${WORK}/examples/hello.cpp "int main() {\n  int x[1] = {1};\n  return x[0];\n}\n")
@@ -97,6 +98,8 @@ endforeach()
 # ---- floors
 header(detail/config.hpp "" "#include <mailroom/core/status.hpp>\n")
 refuses(floors "mailroom/detail/config.hpp reaches up to mailroom/core/status.hpp")
+header(mailroom.hpp "" "#include <mailroom/core/status.hpp>\n")
+refuses(floors "mailroom/mailroom.hpp does not reach mailroom/queue/ring.hpp")
 header(detail/config.hpp "" "#include \"platform.hpp\"\n")
 refuses(floors "includes a file by quotes")
 header(queue/other.hpp "" "")
