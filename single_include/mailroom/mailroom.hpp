@@ -184,10 +184,12 @@ inline void fence(memory_order order) noexcept { std::atomic_thread_fence(order)
 /// Keeps the compiler from moving accesses across; the machine may.
 inline void compiler_fence() noexcept { std::atomic_signal_fence(memory_order::seq_cst); }
 
-#if defined(__linux__) && !MAILROOM_DETAIL_TSAN && __has_include(<linux/membarrier.h>)
+#if defined(__linux__) && __has_include(<linux/membarrier.h>)
 
-/// Can one thread pass a fence for all threads of the program? The kernel is asked once.
+/// Can one thread pass a fence for all threads of the program? The kernel is asked once. (The
+/// thread sanitizer would not know of it.)
 inline bool can_fence_all_threads() noexcept {
+  if (MAILROOM_DETAIL_TSAN) return false;
   static const bool is_registered =
       ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
   return is_registered;
@@ -195,9 +197,9 @@ inline bool can_fence_all_threads() noexcept {
 
 /// Passes a seq_cst fence in every thread of the program, at some point during the call.
 ///
-/// Decision: a kernel that has promised it and then refuses (a child of fork has to register again;
-///   a sandbox may forbid it later) is asked once more, and then 10 ms are waited out: no store
-///   stays in its buffer that long (Morrison, Afek, Temporally Bounding TSO, ASPLOS 2015).
+/// Decision: a kernel that has promised it and then refuses, as behind a filter of a sandbox, is
+///   asked once more, and then 10 ms are waited out: no store stays in its buffer that long
+///   (Morrison, Afek, Temporally Bounding TSO, ASPLOS 2015).
 inline void fence_all_threads() noexcept {
   if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
   ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
@@ -453,10 +455,12 @@ inline std::uint64_t random_seed() noexcept {
 #ifndef MAILROOM_DETAIL_MUTEX_HPP
 #define MAILROOM_DETAIL_MUTEX_HPP
 
-// The lock of the rare paths: subscribing, cancelling, naming a topic for the first time.
+// The lock of the rare paths: subscribing, cancelling, naming a topic for the first time, and
+// waiting in a list.
 //
-// Nothing that pushes, pops or publishes to a known topic takes it. It stands here, and not where
-// it is used, so that the tests can put their own in its place.
+// Nothing that pushes, pops or publishes to a known topic takes it, but to wake a select or a
+// coroutine. It stands here, and not where it is used, so that the tests can put their own in its
+// place.
 
 #include <mutex> // mutex, lock_guard
 
@@ -2731,13 +2735,13 @@ cell_exchange<T, Slots, Allocator>::~cell_exchange() {
 // Decision: where a caller stood last is remembered, by its handle, or beside its spare cell. The
 //   ends of the ring as two shared numbers, which everybody reads and writes in every call, were
 //   slower with two threads and more; hints alone made each call walk.
-// Decision: who has lost a slot to another pauses 32 times, about a microsecond, before it looks
-//   again: the winner goes on with the lines that it has. A fixed number, so that a call that loses
-//   nothing counts nothing. Nobody is waited for: the next look comes whatever others do.
+// Decision: who has lost a slot to another pauses 32 times before it looks again: the winner goes
+//   on with the lines that it has. A fixed number, so that a call that loses nothing counts
+//   nothing. Nobody is waited for: the next look comes whatever others do.
 // Decision: lock-free for any message first, then these figures: the time of others by that of
 //   handles; 8 bytes, room for 1024, two cores of an AMD EPYC near each other, more threads yield.
 //   Who can lose a CAS pauses as we do. Medians by turns: of 87 samples alone, of 65 at 1:1, of 15
-//   beyond; the quartiles are within 6 %, 25 % and mostly 50 %.
+//   beyond; the quartiles are within 6 %, 25 % and mostly 50 %. (The variants are not kept.)
 //                                              alone    1:1    2:2    4:4    8:8
 //     SCQ (Nikolaev, DISC 2019)                 3.15   4.64   4.03   4.22   4.85
 //     positions claimed, then cells exchanged   1.61   1.91   1.30   1.35   1.51
@@ -6324,15 +6328,16 @@ private:
 //         second time does not hide the first; the fence of (D) comes between the RMW of the
 //         thread and its look.
 //
-// Decision: a lock, for as long as it takes to unlink one place, and only where somebody waits. A
-//   list that is left in the middle, by deadlines, stops and selects, needs one or has worse.
+// Decision: a lock, for as long as it takes to find who still waits, and for a system call when
+//   that is a thread; and only where somebody waits. A list that is left in the middle, by
+//   deadlines, stops and selects, needs one or has worse.
 // Decision: a thread is woken under the lock. It passes the lock before it leaves, so it cannot be
 //   gone while it is being woken.
 //
 // Sources: the wait queues with a word per waiter that Go's select and Rust's crossbeam-channel
 // have; Mellor-Crummey, Scott, TOCS 1991 (a waiter waits on memory of its own).
 
-#include <cstdint> // uint32_t
+#include <cstdint> // uint32_t, uint64_t
 
 namespace mailroom::inline v0::detail {
 
@@ -6365,7 +6370,7 @@ private:
   static constexpr std::uint32_t first_event = 2;
 
   /// What being woken means, for a waiter whose wait an event has ended. Under the lock of the
-  /// event's list, so it must be short, and take no other lock.
+  /// event's list, so it must be short, and wait for nobody.
   ///
   /// Returns   whether resume() is to be called when the lock is released; if not, the waiter may
   ///           be gone by then
@@ -6380,7 +6385,6 @@ private:
   }
 
   atomic<std::uint32_t> verdict_;
-  waiter* next_ = nullptr; // of those that are to be resumed
 };
 
 /// A thread that waits.
@@ -6430,11 +6434,13 @@ private:
   void append(place& last) noexcept;
   void remove(place& gone) noexcept;
   waiter* fire(place& first) noexcept;
+  waiter* fire_until_resumed(std::uint64_t last) noexcept;
 
   atomic<std::uint32_t> length_; // (I4)
   mutex lock_;
   place* first_ = nullptr;
   place* last_ = nullptr;
+  std::uint64_t arrivals_ = 0; // so many places were ever in it
 };
 
 /// A waiter's place in a list, from construction to destruction.
@@ -6461,6 +6467,7 @@ private:
   waiter& who_;
   const std::uint32_t event_;
   bool is_in_ = false;
+  std::uint64_t number_ = 0; // of its arrival
   place* before_ = nullptr;
   place* behind_ = nullptr;
 };
@@ -6483,25 +6490,19 @@ inline void wait_list::wake_one() noexcept {
   if (to_resume != nullptr) to_resume->resume();
 }
 
+/// Those who come while others are resumed are not woken: it would never end.
 inline void wait_list::wake_all() noexcept {
   if (length_.load(memory_order::seq_cst) == 0) return; // (D)
-  waiter* to_resume = nullptr;
-  waiter** end = &to_resume;
-  {
-    const lock_guard held{lock_};
-    for (place* each = first_; each != nullptr;) {
-      place& next = *each;
-      each = each->behind_;
-      if (!next.who_.end(waiter::first_event + next.event_)) continue;
-      *end = fire(next);
-      if (*end != nullptr) end = &(*end)->next_;
+  std::uint64_t last = 0;
+  for (;;) {
+    waiter* to_resume = nullptr;
+    {
+      const lock_guard held{lock_};
+      if (last == 0) last = arrivals_;
+      to_resume = fire_until_resumed(last);
     }
-    *end = nullptr; // what the last one keeps from an earlier call
-  }
-  while (to_resume != nullptr) {
-    waiter* const one = to_resume;
-    to_resume = one->next_; // it may be gone when it has been resumed
-    one->resume();
+    if (to_resume == nullptr) return;
+    to_resume->resume(); // and then anybody may have gone
   }
 }
 
@@ -6510,6 +6511,7 @@ inline void wait_list::append(place& last) noexcept {
   (last_ == nullptr ? first_ : last_->behind_) = &last;
   last_ = &last;
   last.is_in_ = true;
+  last.number_ = ++arrivals_;
   length_.fetch_add(1, memory_order::relaxed); // (D)
 }
 
@@ -6529,6 +6531,19 @@ inline waiter* wait_list::fire(place& first) noexcept {
   return who.wake() ? &who : nullptr;
 }
 
+/// Wakes those who came up to `last`, from the front on.
+///
+/// Returns   the first of them who is to be resumed without the lock, before the next is woken
+inline waiter* wait_list::fire_until_resumed(std::uint64_t last) noexcept {
+  for (place* each = first_; each != nullptr && each->number_ <= last;) {
+    place& next = *each;
+    each = each->behind_;
+    if (!next.who_.end(waiter::first_event + next.event_)) continue;
+    if (waiter* const one = fire(next)) return one;
+  }
+  return nullptr;
+}
+
 } // namespace mailroom::inline v0::detail
 
 #endif // MAILROOM_MAILBOX_WAITER_HPP
@@ -6541,7 +6556,7 @@ inline waiter* wait_list::fire(place& first) noexcept {
 // Lets a thread wait until something may have changed: the one waiting mechanism of the mailboxes.
 //
 // Use it       to wait for a condition that lives in a lock-free structure: the thread that changes
-//              it pays one load when nobody waits.
+//              it pays two loads when nobody waits.
 // Instead use  mailbox, which does all of this for a queue.
 //
 //      the waiting thread                     the thread that changes something
@@ -6610,6 +6625,8 @@ class event_count {
 public:
   static constexpr bool parks =
       std::is_same_v<Wait, wait_policy::park> || std::is_same_v<Wait, wait_policy::park_fenced>;
+
+  static constexpr bool is_asymmetric = !std::is_same_v<Fences, symmetric_fences>;
 
   explicit event_count(const Fences& fences = {}) noexcept : fences_{fences} {}
 
@@ -6685,11 +6702,11 @@ private:
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status sleep(const Deadline& deadline, const S& token, Attempt& attempt);
 
-  // On a line of its own: a notifier only reads it while nobody sleeps.
+  // On a line of its own: a notifier only reads it while nobody waits.
   alignas(cache_line) atomic<std::uint32_t> sleepers_;
   wait_list list_;
-  futex epoch_;
   [[no_unique_address]] Fences fences_;
+  alignas(cache_line) futex epoch_;
   atomic<std::uint32_t> patience_{longest_spin / 2}; // nanoseconds
   atomic<std::uint64_t> waits_;
   atomic<std::uint64_t> wakeups_;
@@ -6774,7 +6791,7 @@ queue_status event_count<Wait, Fences>::spin(Attempt& attempt) {
       return status;
     }
   } while (now() < end);
-  if (patience > shortest_spin) patience_.store(patience / 2, relaxed); // (I4)
+  patience_.store(larger_of(patience / 2, shortest_spin), relaxed); // (I4)
   return queue_status::busy;
 }
 
@@ -6923,7 +6940,7 @@ public:
 
   bool is_over(const Queue& queue) noexcept {
     if (over_.load(memory_order::relaxed) != 0) return true; // (I2)
-    if (is_pushing() || queue.size_approx() != 0) return false;
+    if (queue.size_approx() != 0 || is_pushing() || queue.size_approx() != 0) return false;
     over_.store(1, memory_order::relaxed); // (I2)
     return true;
   }
@@ -6992,9 +7009,9 @@ struct mailbox_stats {
   std::uint64_t rejected;   ///< pushes refused by overflow::reject
   std::uint64_t dropped;    ///< messages discarded by drop_newest or drop_oldest
   std::uint64_t discarded;  ///< messages discarded by close(discard)
-  std::uint64_t push_waits; ///< pushes that found no room and waited; and waits for the end
-  std::uint64_t pop_waits;  ///< pops that found no message and waited
-  std::uint64_t wakeups;    ///< notifications that met a sleeper
+  std::uint64_t push_waits; ///< those that found no room and waited; and waits for the end
+  std::uint64_t pop_waits;  ///< those that found no message and waited
+  std::uint64_t wakeups;    ///< notifications that met a thread asleep in push or pop
   std::size_t depth;        ///< messages inside
 };
 
@@ -7236,8 +7253,9 @@ public:
   ///           select or a coroutine waits
   /// Throws    what copying the message throws; nothing was put in
   /// Orders    all before a successful call happens before the return of the pop that takes it
-  /// Returns   true if the message is in; false if it is not, and the argument untouched: the
-  ///           mailbox is closed, the stop was requested, or the policy refused it
+  /// Returns   true if the message is in; false if it is not, and the argument untouched (unless
+  ///           drop_newest gave it to on_drop): the mailbox is closed, the stop was requested, or
+  ///           the policy refused it
   bool push(const T& value) { return push(value, never_stop{}); }
   bool push(T&& value) { return push(std::move(value), never_stop{}); }
   template <stoppable_token S>
@@ -7412,7 +7430,8 @@ public:
   /// Caller    anyone but a thread that is to take them
   /// Progress  blocking: waits for the pop that takes the last message; over mpsc_queue, at worst,
   ///           for the one after it, which is told closed
-  /// Cost      every pop meanwhile makes a system call
+  /// Cost      every pop meanwhile makes a system call; over spsc_queue the end itself one that
+  ///           interrupts the program's other cores
   /// Returns   closed; or stopped, or timeout, never early: the mailbox is closed then too
   void close_and_wait() { (void)close_and_await(detail::no_deadline{}, never_stop{}); }
   template <class Rep, class Period, stoppable_token S = never_stop>
@@ -7490,8 +7509,10 @@ namespace detail {
 /// What select and the coroutines need of a mailbox: one attempt, and where to wait for the next.
 struct mailbox_access {
   template <class Box>
+  static constexpr bool is_asymmetric = Box::event::is_asymmetric;
+  template <class Box>
   static wait_list& not_empty(Box& box) noexcept {
-    static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
+    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
     return box.not_empty_.list();
   }
   /// Belongs between a place in one of the lists, and the attempt.
@@ -7501,7 +7522,7 @@ struct mailbox_access {
   }
   template <class Box>
   static wait_list& not_full(Box& box) noexcept {
-    static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
+    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
     return box.not_full_.list();
   }
   template <class Box>
@@ -7871,7 +7892,7 @@ void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
 namespace mailroom::inline v0 {
 
 /// What a select has done.
-struct select_result {
+struct [[nodiscard]] select_result {
   std::size_t index;   ///< of the case that was carried out; the number of cases if none was
   queue_status status; ///< success; timeout; stopped; closed: all are out; empty: none was ready
 
@@ -7900,34 +7921,34 @@ concept select_case = requires(std::remove_cvref_t<Case>& one) { one.finish(); }
 
 /// The case of a message: `handler(T&&)` gets it. If the handler throws, the message is consumed.
 template <class Box, message_handler<typename Box::value_type> F>
-auto on_pop(Box& box, F&& handler) {
+[[nodiscard]] auto on_pop(Box& box, F&& handler) {
   return detail::pop_case<Box, std::decay_t<F>>{box, std::forward<F>(handler)};
 }
 
-/// The case of room for `value`, which is moved or copied from only if this case is carried out;
+/// The case of room for `value`, which keeps its message unless this case is carried out;
 /// `handler()` is called when it is in. The value must outlive the select.
 template <class Box, class U, std::invocable F = detail::nothing>
   requires std::same_as<std::remove_cvref_t<U>, typename Box::value_type>
-auto on_push(Box& box, U&& value, F&& handler = {}) {
+[[nodiscard]] auto on_push(Box& box, U&& value, F&& handler = {}) {
   return detail::push_case<Box, U, std::decay_t<F>>{box, std::forward<U>(value),
                                                     std::forward<F>(handler)};
 }
 
 /// The case that it takes too long, or a time has come on any clock. Counted from this call on.
 template <class Rep, class Period, std::invocable F = detail::nothing>
-auto after(std::chrono::duration<Rep, Period> span, F&& handler = {}) {
+[[nodiscard]] auto after(std::chrono::duration<Rep, Period> span, F&& handler = {}) {
   return detail::time_case<detail::steady_deadline, std::decay_t<F>>{detail::steady_deadline{span},
                                                                      std::forward<F>(handler)};
 }
 template <class Clock, class Duration, std::invocable F = detail::nothing>
-auto at(std::chrono::time_point<Clock, Duration> point, F&& handler = {}) {
+[[nodiscard]] auto at(std::chrono::time_point<Clock, Duration> point, F&& handler = {}) {
   return detail::time_case<decltype(detail::deadline_at(point)), std::decay_t<F>>{
       detail::deadline_at(point), std::forward<F>(handler)};
 }
 
 /// The case that a stop is requested.
 template <stoppable_token S, std::invocable F = detail::nothing>
-auto on_stop(S token, F&& handler = {}) {
+[[nodiscard]] auto on_stop(S token, F&& handler = {}) {
   return detail::stop_case<S, std::decay_t<F>>{std::move(token), std::forward<F>(handler)};
 }
 
@@ -7965,12 +7986,18 @@ struct unparking {
 
 template <class Box, class F>
 class pop_case {
+  static_assert(
+      !requires { typename Box::mailbox_type; },
+      "mailroom: a select takes a mailbox: of the end of a channel that is box()");
+
 public:
   static constexpr bool is_event = true;
+  static constexpr bool is_asymmetric = mailbox_access::is_asymmetric<Box>;
   template <class G>
   pop_case(Box& box, G&& handler) : box_{box}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_empty(box_); }
+  void count_wait() noexcept { mailbox_access::count_pop_wait(box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() {
     auto found = box_.try_pop();
@@ -7987,13 +8014,19 @@ private:
 
 template <class Box, class U, class F>
 class push_case {
+  static_assert(
+      !requires { typename Box::mailbox_type; },
+      "mailroom: a select takes a mailbox: of the end of a channel that is box()");
+
 public:
   static constexpr bool is_event = true;
+  static constexpr bool is_asymmetric = mailbox_access::is_asymmetric<Box>;
   template <class G>
   push_case(Box& box, U&& value, G&& handler)
       : box_{box}, value_{std::addressof(value)}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_full(box_); }
+  void count_wait() noexcept { mailbox_access::count_push_wait(box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() { return mailbox_access::attempt_push(box_, std::forward<U>(*value_)); }
   void finish() { handler_(); }
@@ -8146,6 +8179,22 @@ private:
     }
   }
 
+  /// And with each that is one.
+  template <class F>
+  void for_each_event(F&& call) {
+    for (const std::size_t which : event_cases) {
+      visit(which, [&]<class Case>(Case& one) {
+        if constexpr (Case::is_event) call(one);
+      });
+    }
+  }
+  static wait_list* list_of(const lists& all, std::size_t which) noexcept {
+    for (std::size_t i = 0; i != events; ++i) {
+      if (event_cases[i] == which) return all[i];
+    }
+    return nullptr;
+  }
+
   static constexpr std::array<std::size_t, events> event_cases = [] {
     std::array<std::size_t, events> all{};
     std::size_t found = 0;
@@ -8206,6 +8255,7 @@ typename selection<Cases...>::outcome selection<Cases...>::sleep() {
   nanoseconds wake_at = never;
   for_each_other([&](auto& one) { one.watch(self); });
   const lists all = all_lists();
+  for_each_event([](auto& one) { one.count_wait(); });
   wake_up woken;
   for (;;) {
     outcome found{count, queue_status::empty, true};
@@ -8216,7 +8266,9 @@ typename selection<Cases...>::outcome selection<Cases...>::sleep() {
         found = look();
         if (found.saw_busy) yield(); // (I3)
       }
-      if (!found.saw_busy && found.status != queue_status::success) woken.in_hand = nullptr; // (I2)
+      const bool is_used =
+          found.status != queue_status::success || woken.in_hand == list_of(all, found.index);
+      if (is_used && !found.saw_busy) woken.in_hand = nullptr; // (I2)
       if (!found.is_done()) {
         wake_at = never;
         for_each_other([&](auto& one) { wake_at = smaller_of(wake_at, one.look_again_at()); });
@@ -8255,14 +8307,15 @@ typename selection<Cases...>::lists selection<Cases...>::all_lists() noexcept {
   return all;
 }
 
-/// The fence of each mailbox. (They are mostly the same one, and cost little beside a sleep.)
+/// One fence of each kind: what one of them does, it does for all mailboxes.
 template <class... Cases>
 void selection<Cases...>::order_before_look() noexcept {
-  for (const std::size_t which : event_cases) {
-    visit(which, [&]<class Case>(Case& one) {
-      if constexpr (Case::is_event) one.order_before_attempt();
-    });
-  }
+  bool has_passed[2]{};
+  for_each_event([&]<class Case>(Case& one) {
+    bool& passed = has_passed[Case::is_asymmetric ? 1 : 0];
+    if (!passed) one.order_before_attempt();
+    passed = true;
+  });
 }
 
 } // namespace detail
@@ -8568,10 +8621,10 @@ public:
     return end_ ? end_.box().run(std::forward<F>(handler), token) : queue_status::closed;
   }
 
-  /// Takes the first message; waits for one. The next is taken when the iterator moves on.
+  /// The messages, one after the other, as the iterator is asked for them.
   ///
-  /// Progress  blocking: waits for a message
-  iterator begin() { return iterator{end_ ? &end_.box() : nullptr}; }
+  /// Progress  wait-free; the iterator waits for a message where it is compared or dereferenced
+  iterator begin() noexcept { return iterator{end_ ? &end_.box() : nullptr}; }
   static std::default_sentinel_t end() noexcept { return {}; }
 
   /// As of producer.
@@ -8586,7 +8639,9 @@ private:
   counted_end end_;
 };
 
-/// Holds the message that was taken, until it moves on. The consumer outlives it.
+/// Takes a message when it is first asked for it, or whether there is one, and holds it until it
+/// moves on: a loop that breaks off, or takes so many, takes no more than it has seen. The consumer
+/// outlives it.
 template <class Mailbox>
 class consumer<Mailbox>::iterator {
 public:
@@ -8595,38 +8650,44 @@ public:
   using iterator_concept = std::input_iterator_tag;
 
   iterator() noexcept = default;
-  iterator(iterator&& other) noexcept = default;
+  iterator(iterator&& other) noexcept
+      : box_{other.box_}, is_due_{other.is_due_}, held_{std::move(other.held_)} {}
   iterator& operator=(iterator&& other) noexcept {
-    if (this != &other) {
-      box_ = other.box_;
-      hold(std::move(other.held_));
-    }
+    if (this == &other) return *this;
+    box_ = other.box_;
+    is_due_ = other.is_due_;
+    held_.reset();
+    if (other.held_) held_.emplace(std::move(*other.held_));
     return *this;
   }
   ~iterator() = default;
 
-  value_type& operator*() const noexcept { return *held_; }
-  value_type* operator->() const noexcept { return std::addressof(*held_); }
+  value_type& operator*() const { return take(), *held_; }
+  value_type* operator->() const { return take(), std::addressof(*held_); }
   iterator& operator++() {
-    hold(box_->pop());
+    take(); // one that nobody has looked at is passed over
+    held_.reset();
+    is_due_ = true;
     return *this;
   }
   void operator++(int) { ++*this; }
-  friend bool operator==(const iterator& at, std::default_sentinel_t) noexcept {
-    return !at.held_.has_value();
+  friend bool operator==(const iterator& at, std::default_sentinel_t) {
+    return at.take(), !at.held_.has_value();
   }
 
 private:
   friend consumer;
-  explicit iterator(Mailbox* box) : box_{box} {
-    if (box != nullptr) hold(box->pop());
-  }
-  void hold(std::optional<value_type>&& next) noexcept {
-    held_.reset();
-    if (next) held_.emplace(std::move(*next));
+  explicit iterator(Mailbox* box) noexcept : box_{box}, is_due_{box != nullptr} {}
+
+  /// Waits for the message that is due.
+  void take() const {
+    if (!is_due_) return;
+    is_due_ = false;
+    if (auto next = box_->pop()) held_.emplace(std::move(*next));
   }
 
   Mailbox* box_ = nullptr;
+  mutable bool is_due_ = false;
   mutable std::optional<value_type> held_;
 };
 
@@ -8677,9 +8738,10 @@ channel_ends<mailbox<T, Queue, Wait>> channel(mailbox_options options = {}, Args
   using shared = detail::shared_mailbox<mailbox<T, Queue, Wait>>;
   return channel_ends{detail::make_counted<shared>(options, std::forward<Args>(args)...)};
 }
-template <message T, class Queue = mpmc_queue<T>, class Wait = wait_policy::park>
-channel_ends<mailbox<T, Queue, Wait>> channel(std::size_t capacity) {
-  return channel<T, Queue, Wait>(mailbox_options{.capacity = capacity});
+template <message T, class Queue = mpmc_queue<T>, class Wait = wait_policy::park,
+          std::integral Size>
+channel_ends<mailbox<T, Queue, Wait>> channel(Size capacity) {
+  return channel<T, Queue, Wait>(mailbox_options{.capacity = static_cast<std::size_t>(capacity)});
 }
 
 } // namespace mailroom::inline v0
@@ -8715,8 +8777,12 @@ channel_ends<mailbox<T, Queue, Wait>> channel(std::size_t capacity) {
 // request_stop() returns: that thread runs the coroutine until it suspends again. Where it wakes
 // another one by what it does, that one runs inside of it: a chain of n that wake each other is n
 // calls deep. A promise with a member schedule(std::coroutine_handle<>) is asked instead, and may
-// have the coroutine resumed elsewhere or later. What leaves schedule(), or a resumed coroutine, as
-// an exception ends the program.
+// have the coroutine resumed elsewhere or later; a message that was taken for a coroutine which is
+// destroyed before that goes with it. What leaves schedule(), or a resumed coroutine, as an
+// exception ends the program.
+//
+// Who wakes a coroutine makes the attempt for it. Where the queue then answers busy, that thread
+// waits until the call that is in the middle goes on.
 //
 // Precedence is that of mailbox: a message before closed before stopped; for a push closed before
 // room before stopped.
@@ -10581,7 +10647,7 @@ publish_result dispatcher<T>::send(std::string_view name, U&& value) {
 //
 //      queue/     never waits            spsc_queue, mpmc_queue, mpmc_ticket_queue, mpsc_queue,
 //                                        intrusive_mpsc_queue, broadcast_queue
-//      mailbox/   waits and closes       mailbox over any queue, channel, coroutines
+//      mailbox/   waits and closes       mailbox over any queue, select, channel, coroutines
 //      topic/     fans out               topic_filter, dispatcher, subscription, topic
 //      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy
 //

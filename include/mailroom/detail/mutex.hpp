@@ -2,10 +2,12 @@
 #ifndef MAILROOM_DETAIL_MUTEX_HPP
 #define MAILROOM_DETAIL_MUTEX_HPP
 
-// The lock of the rare paths: subscribing, cancelling, naming a topic for the first time.
+// The lock of the rare paths: subscribing, cancelling, naming a topic for the first time, and
+// waiting in a list.
 //
-// Nothing that pushes, pops or publishes to a known topic takes it. It stands here, and not where
-// it is used, so that the tests can put their own in its place.
+// Nothing that pushes, pops or publishes to a known topic takes it, but to wake a select or a
+// coroutine. It stands here, and not where it is used, so that the tests can put their own in its
+// place.
 
 #include <mutex> // mutex, lock_guard
 

@@ -118,10 +118,12 @@ inline void fence(memory_order order) noexcept { std::atomic_thread_fence(order)
 /// Keeps the compiler from moving accesses across; the machine may.
 inline void compiler_fence() noexcept { std::atomic_signal_fence(memory_order::seq_cst); }
 
-#if defined(__linux__) && !MAILROOM_DETAIL_TSAN && __has_include(<linux/membarrier.h>)
+#if defined(__linux__) && __has_include(<linux/membarrier.h>)
 
-/// Can one thread pass a fence for all threads of the program? The kernel is asked once.
+/// Can one thread pass a fence for all threads of the program? The kernel is asked once. (The
+/// thread sanitizer would not know of it.)
 inline bool can_fence_all_threads() noexcept {
+  if (MAILROOM_DETAIL_TSAN) return false;
   static const bool is_registered =
       ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
   return is_registered;
@@ -129,9 +131,9 @@ inline bool can_fence_all_threads() noexcept {
 
 /// Passes a seq_cst fence in every thread of the program, at some point during the call.
 ///
-/// Decision: a kernel that has promised it and then refuses (a child of fork has to register again;
-///   a sandbox may forbid it later) is asked once more, and then 10 ms are waited out: no store
-///   stays in its buffer that long (Morrison, Afek, Temporally Bounding TSO, ASPLOS 2015).
+/// Decision: a kernel that has promised it and then refuses, as behind a filter of a sandbox, is
+///   asked once more, and then 10 ms are waited out: no store stays in its buffer that long
+///   (Morrison, Afek, Temporally Bounding TSO, ASPLOS 2015).
 inline void fence_all_threads() noexcept {
   if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
   ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);

@@ -26,8 +26,12 @@
 // request_stop() returns: that thread runs the coroutine until it suspends again. Where it wakes
 // another one by what it does, that one runs inside of it: a chain of n that wake each other is n
 // calls deep. A promise with a member schedule(std::coroutine_handle<>) is asked instead, and may
-// have the coroutine resumed elsewhere or later. What leaves schedule(), or a resumed coroutine, as
-// an exception ends the program.
+// have the coroutine resumed elsewhere or later; a message that was taken for a coroutine which is
+// destroyed before that goes with it. What leaves schedule(), or a resumed coroutine, as an
+// exception ends the program.
+//
+// Who wakes a coroutine makes the attempt for it. Where the queue then answers busy, that thread
+// waits until the call that is in the middle goes on.
 //
 // Precedence is that of mailbox: a message before closed before stopped; for a push closed before
 // room before stopped.

@@ -107,7 +107,7 @@ public:
 
   bool is_over(const Queue& queue) noexcept {
     if (over_.load(memory_order::relaxed) != 0) return true; // (I2)
-    if (is_pushing() || queue.size_approx() != 0) return false;
+    if (queue.size_approx() != 0 || is_pushing() || queue.size_approx() != 0) return false;
     over_.store(1, memory_order::relaxed); // (I2)
     return true;
   }

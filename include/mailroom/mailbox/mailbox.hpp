@@ -126,8 +126,9 @@ public:
   ///           select or a coroutine waits
   /// Throws    what copying the message throws; nothing was put in
   /// Orders    all before a successful call happens before the return of the pop that takes it
-  /// Returns   true if the message is in; false if it is not, and the argument untouched: the
-  ///           mailbox is closed, the stop was requested, or the policy refused it
+  /// Returns   true if the message is in; false if it is not, and the argument untouched (unless
+  ///           drop_newest gave it to on_drop): the mailbox is closed, the stop was requested, or
+  ///           the policy refused it
   bool push(const T& value) { return push(value, never_stop{}); }
   bool push(T&& value) { return push(std::move(value), never_stop{}); }
   template <stoppable_token S>
@@ -302,7 +303,8 @@ public:
   /// Caller    anyone but a thread that is to take them
   /// Progress  blocking: waits for the pop that takes the last message; over mpsc_queue, at worst,
   ///           for the one after it, which is told closed
-  /// Cost      every pop meanwhile makes a system call
+  /// Cost      every pop meanwhile makes a system call; over spsc_queue the end itself one that
+  ///           interrupts the program's other cores
   /// Returns   closed; or stopped, or timeout, never early: the mailbox is closed then too
   void close_and_wait() { (void)close_and_await(detail::no_deadline{}, never_stop{}); }
   template <class Rep, class Period, stoppable_token S = never_stop>
@@ -380,8 +382,10 @@ namespace detail {
 /// What select and the coroutines need of a mailbox: one attempt, and where to wait for the next.
 struct mailbox_access {
   template <class Box>
+  static constexpr bool is_asymmetric = Box::event::is_asymmetric;
+  template <class Box>
   static wait_list& not_empty(Box& box) noexcept {
-    static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
+    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
     return box.not_empty_.list();
   }
   /// Belongs between a place in one of the lists, and the attempt.
@@ -391,7 +395,7 @@ struct mailbox_access {
   }
   template <class Box>
   static wait_list& not_full(Box& box) noexcept {
-    static_assert(Box::event::parks, "mailroom: only wait_policy::park tells who waits elsewhere");
+    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
     return box.not_full_.list();
   }
   template <class Box>

@@ -30,13 +30,13 @@
 // Decision: where a caller stood last is remembered, by its handle, or beside its spare cell. The
 //   ends of the ring as two shared numbers, which everybody reads and writes in every call, were
 //   slower with two threads and more; hints alone made each call walk.
-// Decision: who has lost a slot to another pauses 32 times, about a microsecond, before it looks
-//   again: the winner goes on with the lines that it has. A fixed number, so that a call that loses
-//   nothing counts nothing. Nobody is waited for: the next look comes whatever others do.
+// Decision: who has lost a slot to another pauses 32 times before it looks again: the winner goes
+//   on with the lines that it has. A fixed number, so that a call that loses nothing counts
+//   nothing. Nobody is waited for: the next look comes whatever others do.
 // Decision: lock-free for any message first, then these figures: the time of others by that of
 //   handles; 8 bytes, room for 1024, two cores of an AMD EPYC near each other, more threads yield.
 //   Who can lose a CAS pauses as we do. Medians by turns: of 87 samples alone, of 65 at 1:1, of 15
-//   beyond; the quartiles are within 6 %, 25 % and mostly 50 %.
+//   beyond; the quartiles are within 6 %, 25 % and mostly 50 %. (The variants are not kept.)
 //                                              alone    1:1    2:2    4:4    8:8
 //     SCQ (Nikolaev, DISC 2019)                 3.15   4.64   4.03   4.22   4.85
 //     positions claimed, then cells exchanged   1.61   1.91   1.30   1.35   1.51
