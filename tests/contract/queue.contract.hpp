@@ -28,7 +28,7 @@
 #include <cstdint>         // uint64_t
 #include <iterator>        // istream_iterator, back_inserter, make_move_iterator, default_sentinel
 #include <memory>          // unique_ptr
-#include <memory_resource> // memory_resource, polymorphic_allocator
+#include <memory_resource> // memory_resource, monotonic_buffer_resource, polymorphic_allocator
 #include <new>             // bad_alloc
 #include <optional>        // optional
 #include <random>          // mt19937
@@ -734,6 +734,11 @@ TEST_CASE_TEMPLATE_DEFINE("queue: a memory resource gives all memory", Flavor, r
       CHECK(fill(size_of<decltype(queue)>{3}, queue) == 3);
     }
     CHECK(source.out == 0);
+    std::vector<std::byte> own(1 << 16); // the caller's, and there is no other
+    std::pmr::monotonic_buffer_resource room{own.data(), own.size(),
+                                             std::pmr::null_memory_resource()};
+    auto queue = Flavor::template with<message>(allocator{&room}, 3);
+    CHECK(fill(size_of<decltype(queue)>{3}, queue) == 3);
   }
   CHECK(book.is_balanced());
 }
