@@ -411,8 +411,8 @@ inline constexpr std::uint64_t positions_per_hint = 32;
 /// How often a call looks again at a slot that is not ready, before it asks why.
 inline constexpr int looks_at_slot = 2;
 
-/// How many pauses a call makes that has lost a place to another, before it tries the next: about
-/// a microsecond, in which the winner may go on with the lines that it has.
+/// How many pauses a call makes that has lost a place to another, before it tries the next: the
+/// winner may go on meanwhile with the lines that it has.
 inline constexpr int pauses_after_loss = 32;
 
 /// How many readers of a broadcast are given room for at a time.
@@ -7193,7 +7193,7 @@ namespace mailroom::inline v0 {
 
 namespace detail {
 
-struct mailbox_access;
+struct mailbox_access; // mailbox_access.hpp
 template <class Box>
 class pop_attempt;
 template <class Box>
@@ -7504,49 +7504,6 @@ private:
   detail::losses<T> losses_;
 };
 
-namespace detail {
-
-/// What select and the coroutines need of a mailbox: one attempt, and where to wait for the next.
-struct mailbox_access {
-  template <class Box>
-  static constexpr bool is_asymmetric = Box::event::is_asymmetric;
-  template <class Box>
-  static wait_list& not_empty(Box& box) noexcept {
-    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
-    return box.not_empty_.list();
-  }
-  /// Belongs between a place in one of the lists, and the attempt.
-  template <class Box>
-  static void order_before_attempt(const Box& box) noexcept {
-    box.not_empty_.order_before_look();
-  }
-  template <class Box>
-  static wait_list& not_full(Box& box) noexcept {
-    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
-    return box.not_full_.list();
-  }
-  template <class Box>
-  static void count_pop_wait(Box& box) noexcept {
-    box.not_empty_.count_wait();
-  }
-  template <class Box>
-  static void count_push_wait(Box& box) noexcept {
-    box.not_full_.count_wait();
-  }
-  /// Does a push wait for room?
-  template <class Box>
-  static bool blocks(const Box& box) noexcept {
-    return box.options_.on_full == overflow::block;
-  }
-  /// Waits for room in the end, whatever the overflow policy: full is not decided upon here.
-  template <class Box, class U>
-  static queue_status attempt_push(Box& box, U&& value) {
-    return box.attempt_push(std::forward<U>(value));
-  }
-};
-
-} // namespace detail
-
 /// P0260's name for it.
 template <message T, class Allocator = std::allocator<T>>
 using bounded_queue = mailbox<T, mpmc_queue<T, dynamic_capacity, Allocator>>;
@@ -7842,27 +7799,79 @@ void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
 
 #endif // MAILROOM_MAILBOX_MAILBOX_HPP
 
-// ---- <mailroom/mailbox/select.hpp>
+// ---- <mailroom/mailbox/mailbox_access.hpp>
 
-#ifndef MAILROOM_MAILBOX_SELECT_HPP
-#define MAILROOM_MAILBOX_SELECT_HPP
+#ifndef MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
+#define MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
 
-// Waits for the first of several mailboxes: a message in one, room in another, a time, a stop.
+// What select and the coroutines need of a mailbox that its users do not: one attempt, where to
+// wait for the next, and the fence between.
+
+#include <utility> // forward
+
+namespace mailroom::inline v0::detail {
+
+struct mailbox_access {
+  template <class Box>
+  static constexpr bool is_asymmetric = Box::event::is_asymmetric;
+  template <class Box>
+  static wait_list& not_empty(Box& box) noexcept {
+    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
+    return box.not_empty_.list();
+  }
+  /// Belongs between a place in one of the lists, and the attempt.
+  template <class Box>
+  static void order_before_attempt(const Box& box) noexcept {
+    box.not_empty_.order_before_look();
+  }
+  template <class Box>
+  static wait_list& not_full(Box& box) noexcept {
+    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
+    return box.not_full_.list();
+  }
+  template <class Box>
+  static void count_pop_wait(Box& box) noexcept {
+    box.not_empty_.count_wait();
+  }
+  template <class Box>
+  static void count_push_wait(Box& box) noexcept {
+    box.not_full_.count_wait();
+  }
+  /// Does a push wait for room?
+  template <class Box>
+  static bool blocks(const Box& box) noexcept {
+    return box.options_.on_full == overflow::block;
+  }
+  /// Waits for room in the end, whatever the overflow policy: full is not decided upon here.
+  template <class Box, class U>
+  static queue_status attempt_push(Box& box, U&& value) {
+    return box.attempt_push(std::forward<U>(value));
+  }
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
+
+// ---- <mailroom/mailbox/selection.hpp>
+
+#ifndef MAILROOM_MAILBOX_SELECTION_HPP
+#define MAILROOM_MAILBOX_SELECTION_HPP
+
+// How one of several cases is chosen, and waited for: the inside of select.
 //
-//      select(on_pop(orders, [](order&& next) { ... }),
-//             on_pop(prices, [](price&& next) { ... }),
-//             on_push(log, entry, [] { ... }),
-//             after(100ms, [] { ... }),
-//             on_stop(token));
+// A case is an event, which has a list to wait in and can be attempted, or a time or a stop, which
+// comes by itself. select.hpp has all of them.
 //
-// Use it       where one thread serves several mailboxes and has to serve whichever is ready.
-// Instead use  one mailbox, if the messages can be of one type: it is cheaper and keeps an order;
-//              pop with a token or a deadline, for one mailbox.
+//      look at the times and stops, then attempt each event, in an order that is drawn
+//        |  none: for a while again and again
+//        v
+//      a place in the list of each event, a fence, a look --> one: leave all lists, carry it out
+//        |  none: sleep until one of them wakes the thread, a time comes, or a stop
+//        +--> again
 //
-// Exactly one case is carried out, in the calling thread, after the waiting is over. If several are
-// ready, each of them is as likely (select), or the first in the list comes first
-// (select_in_order). Messages and room come before a stop, a stop before a time. A case whose
-// mailbox is closed and drained, or closed for a push, is out; when all are, the answer is closed.
+// A thread takes its places in the lists, passes a fence, and looks: that is its half of what
+// waiter.hpp calls (D).
 //
 // Invariants
 //   (I1)  a case that is not carried out has taken no message, and has left its own where it was
@@ -7870,24 +7879,14 @@ void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
 //         wakes the next of that list
 //   (I3)  nobody sleeps on `busy`: that state ends without a wake-up
 //
-// A thread takes its places in the lists, passes the fence of each mailbox, and looks: that is its
-// half of what waiter.hpp calls (D).
-//
-// Decision: a push in a select waits for room, whatever the overflow policy of its mailbox: a
-//   policy decides what to do instead of waiting.
 // Decision: the order in which cases are tried is drawn anew for each call, from the clock: no
 //   state is left behind, in the thread or elsewhere.
 
-#include <array>       // array
-#include <chrono>      // duration, time_point
-#include <concepts>    // convertible_to, invocable, same_as
-#include <cstddef>     // size_t
-#include <cstdint>     // uint32_t, uint64_t
-#include <memory>      // addressof
-#include <optional>    // optional
-#include <tuple>       // get, tuple
-#include <type_traits> // decay, remove_cvref, remove_reference
-#include <utility>     // forward, index_sequence, index_sequence_for, move, swap
+#include <array>   // array
+#include <cstddef> // size_t
+#include <cstdint> // uint32_t, uint64_t
+#include <tuple>   // get, tuple
+#include <utility> // index_sequence, index_sequence_for, make_index_sequence, swap
 
 namespace mailroom::inline v0 {
 
@@ -7901,183 +7900,11 @@ struct [[nodiscard]] select_result {
 
 namespace detail {
 
-template <class Box, class F>
-class pop_case;
-template <class Box, class U, class F>
-class push_case;
-template <class Deadline, class F>
-class time_case;
-template <stoppable_token S, class F>
-class stop_case;
-
-struct nothing {
-  constexpr void operator()() const noexcept {}
-};
-
-template <class Case>
-concept select_case = requires(std::remove_cvref_t<Case>& one) { one.finish(); };
-
-} // namespace detail
-
-/// The case of a message: `handler(T&&)` gets it. If the handler throws, the message is consumed.
-template <class Box, message_handler<typename Box::value_type> F>
-[[nodiscard]] auto on_pop(Box& box, F&& handler) {
-  return detail::pop_case<Box, std::decay_t<F>>{box, std::forward<F>(handler)};
-}
-
-/// The case of room for `value`, which keeps its message unless this case is carried out;
-/// `handler()` is called when it is in. The value must outlive the select.
-template <class Box, class U, std::invocable F = detail::nothing>
-  requires std::same_as<std::remove_cvref_t<U>, typename Box::value_type>
-[[nodiscard]] auto on_push(Box& box, U&& value, F&& handler = {}) {
-  return detail::push_case<Box, U, std::decay_t<F>>{box, std::forward<U>(value),
-                                                    std::forward<F>(handler)};
-}
-
-/// The case that it takes too long, or a time has come on any clock. Counted from this call on.
-template <class Rep, class Period, std::invocable F = detail::nothing>
-[[nodiscard]] auto after(std::chrono::duration<Rep, Period> span, F&& handler = {}) {
-  return detail::time_case<detail::steady_deadline, std::decay_t<F>>{detail::steady_deadline{span},
-                                                                     std::forward<F>(handler)};
-}
-template <class Clock, class Duration, std::invocable F = detail::nothing>
-[[nodiscard]] auto at(std::chrono::time_point<Clock, Duration> point, F&& handler = {}) {
-  return detail::time_case<decltype(detail::deadline_at(point)), std::decay_t<F>>{
-      detail::deadline_at(point), std::forward<F>(handler)};
-}
-
-/// The case that a stop is requested.
-template <stoppable_token S, std::invocable F = detail::nothing>
-[[nodiscard]] auto on_stop(S token, F&& handler = {}) {
-  return detail::stop_case<S, std::decay_t<F>>{std::move(token), std::forward<F>(handler)};
-}
-
-/// Waits until one of the cases is ready, and carries it out. Any of those that are, with the same
-/// probability.
-///
-/// Caller    as for each mailbox's pop or push
-/// Progress  blocking: waits for the first case
-/// Throws    what the handler of the case, or the copy of its message, throws
-/// Orders    as the pop or push
-/// Returns   which case; timeout is never early
-template <detail::select_case... Cases>
-select_result select(Cases&&... cases);
-
-/// The same, but of several the first in the list is carried out.
-template <detail::select_case... Cases>
-select_result select_in_order(Cases&&... cases);
-
-/// Carries out one of the cases that are ready, as select, but does not wait for one.
-///
-/// Progress  as the pops and pushes
-/// Returns   which case; empty if none is ready
-template <detail::select_case... Cases>
-select_result try_select(Cases&&... cases);
-
-// ---- The cases
-
-namespace detail {
-
 /// How a stop reaches the thread that selects.
 struct unparking {
   sleeper* thread;
   void operator()() const noexcept { thread->unpark(); }
 };
-
-template <class Box, class F>
-class pop_case {
-  static_assert(
-      !requires { typename Box::mailbox_type; },
-      "mailroom: a select takes a mailbox: of the end of a channel that is box()");
-
-public:
-  static constexpr bool is_event = true;
-  static constexpr bool is_asymmetric = mailbox_access::is_asymmetric<Box>;
-  template <class G>
-  pop_case(Box& box, G&& handler) : box_{box}, handler_(std::forward<G>(handler)) {}
-
-  wait_list& list() noexcept { return mailbox_access::not_empty(box_); }
-  void count_wait() noexcept { mailbox_access::count_pop_wait(box_); }
-  void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
-  queue_status attempt() {
-    auto found = box_.try_pop();
-    if (found) taken_.emplace(std::move(*found));
-    return found.error();
-  }
-  void finish() { handler_(std::move(*taken_)); }
-
-private:
-  Box& box_;
-  F handler_;
-  std::optional<typename Box::value_type> taken_;
-};
-
-template <class Box, class U, class F>
-class push_case {
-  static_assert(
-      !requires { typename Box::mailbox_type; },
-      "mailroom: a select takes a mailbox: of the end of a channel that is box()");
-
-public:
-  static constexpr bool is_event = true;
-  static constexpr bool is_asymmetric = mailbox_access::is_asymmetric<Box>;
-  template <class G>
-  push_case(Box& box, U&& value, G&& handler)
-      : box_{box}, value_{std::addressof(value)}, handler_(std::forward<G>(handler)) {}
-
-  wait_list& list() noexcept { return mailbox_access::not_full(box_); }
-  void count_wait() noexcept { mailbox_access::count_push_wait(box_); }
-  void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
-  queue_status attempt() { return mailbox_access::attempt_push(box_, std::forward<U>(*value_)); }
-  void finish() { handler_(); }
-
-private:
-  Box& box_;
-  std::remove_reference_t<U>* value_;
-  F handler_;
-};
-
-template <class Deadline, class F>
-class time_case {
-public:
-  static constexpr bool is_event = false;
-  static constexpr queue_status meaning = queue_status::timeout;
-  template <class G>
-  time_case(Deadline deadline, G&& handler)
-      : deadline_{deadline}, handler_(std::forward<G>(handler)) {}
-
-  bool has_come() const { return deadline_.expired(); }
-  void watch(sleeper&) noexcept {}
-  void forget() noexcept {}
-  nanoseconds look_again_at() const { return deadline_.wake_at(); }
-  void finish() { handler_(); }
-
-private:
-  Deadline deadline_;
-  F handler_;
-};
-
-template <stoppable_token S, class F>
-class stop_case {
-public:
-  static constexpr bool is_event = false;
-  static constexpr queue_status meaning = queue_status::stopped;
-  template <class G>
-  stop_case(S token, G&& handler) : token_{std::move(token)}, handler_(std::forward<G>(handler)) {}
-
-  bool has_come() const { return token_.stop_requested(); }
-  void watch(sleeper& thread) { watch_.emplace(token_, unparking{&thread}); }
-  void forget() noexcept { watch_.reset(); }
-  nanoseconds look_again_at() const noexcept { return watch_ ? watch_->look_again_at() : never; }
-  void finish() { handler_(); }
-
-private:
-  S token_;
-  F handler_;
-  std::optional<stop_watch<S, unparking>> watch_;
-};
-
-// ---- The choice between them
 
 enum class preference : unsigned char { none, in_order };
 
@@ -8252,7 +8079,6 @@ template <class... Cases>
 typename selection<Cases...>::outcome selection<Cases...>::sleep() {
   sleeper self;
   const watching watch{*this};
-  nanoseconds wake_at = never;
   for_each_other([&](auto& one) { one.watch(self); });
   const lists all = all_lists();
   for_each_event([](auto& one) { one.count_wait(); });
@@ -8270,7 +8096,7 @@ typename selection<Cases...>::outcome selection<Cases...>::sleep() {
           found.status != queue_status::success || woken.in_hand == list_of(all, found.index);
       if (is_used && !found.saw_busy) woken.in_hand = nullptr; // (I2)
       if (!found.is_done()) {
-        wake_at = never;
+        nanoseconds wake_at = never;
         for_each_other([&](auto& one) { wake_at = smaller_of(wake_at, one.look_again_at()); });
         self.park(wake_at);
       }
@@ -8317,6 +8143,219 @@ void selection<Cases...>::order_before_look() noexcept {
     passed = true;
   });
 }
+
+} // namespace detail
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_MAILBOX_SELECTION_HPP
+
+// ---- <mailroom/mailbox/select.hpp>
+
+#ifndef MAILROOM_MAILBOX_SELECT_HPP
+#define MAILROOM_MAILBOX_SELECT_HPP
+
+// Waits for the first of several mailboxes: a message in one, room in another, a time, a stop.
+//
+//      select(on_pop(orders, [](order&& next) { ... }),
+//             on_pop(prices, [](price&& next) { ... }),
+//             on_push(log, entry, [] { ... }),
+//             after(100ms, [] { ... }),
+//             on_stop(token));
+//
+// Use it       where one thread serves several mailboxes and has to serve whichever is ready.
+// Instead use  one mailbox, if the messages can be of one type: it is cheaper and keeps an order;
+//              pop with a token or a deadline, for one mailbox.
+//
+// Exactly one case is carried out, in the calling thread, after the waiting is over. If several are
+// ready, each of them is as likely (select), or the first in the list comes first
+// (select_in_order). Messages and room come before a stop, a stop before a time. A case whose
+// mailbox is closed and drained, or closed for a push, is out; when all are, the answer is closed.
+//
+// How one is chosen and waited for is in selection.hpp.
+//
+// Decision: a push in a select waits for room, whatever the overflow policy of its mailbox: a
+//   policy decides what to do instead of waiting.
+
+#include <chrono>      // duration, time_point
+#include <concepts>    // invocable, same_as
+#include <memory>      // addressof
+#include <optional>    // optional
+#include <type_traits> // decay, remove_cvref, remove_reference
+#include <utility>     // forward, move
+
+namespace mailroom::inline v0 {
+
+namespace detail {
+
+template <class Box, class F>
+class pop_case;
+template <class Box, class U, class F>
+class push_case;
+template <class Deadline, class F>
+class time_case;
+template <stoppable_token S, class F>
+class stop_case;
+
+struct nothing {
+  constexpr void operator()() const noexcept {}
+};
+
+template <class Case>
+concept select_case = requires(std::remove_cvref_t<Case>& one) { one.finish(); };
+
+} // namespace detail
+
+/// The case of a message: `handler(T&&)` gets it. If the handler throws, the message is consumed.
+template <class Box, message_handler<typename Box::value_type> F>
+[[nodiscard]] auto on_pop(Box& box, F&& handler) {
+  return detail::pop_case<Box, std::decay_t<F>>{box, std::forward<F>(handler)};
+}
+
+/// The case of room for `value`, which keeps its message unless this case is carried out;
+/// `handler()` is called when it is in. The value must outlive the select.
+template <class Box, class U, std::invocable F = detail::nothing>
+  requires std::same_as<std::remove_cvref_t<U>, typename Box::value_type>
+[[nodiscard]] auto on_push(Box& box, U&& value, F&& handler = {}) {
+  return detail::push_case<Box, U, std::decay_t<F>>{box, std::forward<U>(value),
+                                                    std::forward<F>(handler)};
+}
+
+/// The case that it takes too long, or a time has come on any clock. Counted from this call on.
+template <class Rep, class Period, std::invocable F = detail::nothing>
+[[nodiscard]] auto after(std::chrono::duration<Rep, Period> span, F&& handler = {}) {
+  return detail::time_case<detail::steady_deadline, std::decay_t<F>>{detail::steady_deadline{span},
+                                                                     std::forward<F>(handler)};
+}
+template <class Clock, class Duration, std::invocable F = detail::nothing>
+[[nodiscard]] auto at(std::chrono::time_point<Clock, Duration> point, F&& handler = {}) {
+  return detail::time_case<decltype(detail::deadline_at(point)), std::decay_t<F>>{
+      detail::deadline_at(point), std::forward<F>(handler)};
+}
+
+/// The case that a stop is requested.
+template <stoppable_token S, std::invocable F = detail::nothing>
+[[nodiscard]] auto on_stop(S token, F&& handler = {}) {
+  return detail::stop_case<S, std::decay_t<F>>{std::move(token), std::forward<F>(handler)};
+}
+
+/// Waits until one of the cases is ready, and carries it out. Any of those that are, with the same
+/// probability.
+///
+/// Caller    as for each mailbox's pop or push
+/// Progress  blocking: waits for the first case
+/// Throws    what the handler of the case, or the copy of its message, throws
+/// Orders    as the pop or push
+/// Returns   which case; timeout is never early
+template <detail::select_case... Cases>
+select_result select(Cases&&... cases);
+
+/// The same, but of several the first in the list is carried out.
+template <detail::select_case... Cases>
+select_result select_in_order(Cases&&... cases);
+
+/// Carries out one of the cases that are ready, as select, but does not wait for one.
+///
+/// Progress  as the pops and pushes
+/// Returns   which case; empty if none is ready
+template <detail::select_case... Cases>
+select_result try_select(Cases&&... cases);
+
+// ---- The cases
+
+namespace detail {
+
+template <class Box, class F>
+class pop_case {
+  static_assert(
+      !requires { typename Box::mailbox_type; },
+      "mailroom: a select takes a mailbox: of the end of a channel that is box()");
+
+public:
+  static constexpr bool is_event = true;
+  static constexpr bool is_asymmetric = mailbox_access::is_asymmetric<Box>;
+  template <class G>
+  pop_case(Box& box, G&& handler) : box_{box}, handler_(std::forward<G>(handler)) {}
+
+  wait_list& list() noexcept { return mailbox_access::not_empty(box_); }
+  void count_wait() noexcept { mailbox_access::count_pop_wait(box_); }
+  void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
+  queue_status attempt() {
+    auto found = box_.try_pop();
+    if (found) taken_.emplace(std::move(*found));
+    return found.error();
+  }
+  void finish() { handler_(std::move(*taken_)); }
+
+private:
+  Box& box_;
+  F handler_;
+  std::optional<typename Box::value_type> taken_;
+};
+
+template <class Box, class U, class F>
+class push_case {
+  static_assert(
+      !requires { typename Box::mailbox_type; },
+      "mailroom: a select takes a mailbox: of the end of a channel that is box()");
+
+public:
+  static constexpr bool is_event = true;
+  static constexpr bool is_asymmetric = mailbox_access::is_asymmetric<Box>;
+  template <class G>
+  push_case(Box& box, U&& value, G&& handler)
+      : box_{box}, value_{std::addressof(value)}, handler_(std::forward<G>(handler)) {}
+
+  wait_list& list() noexcept { return mailbox_access::not_full(box_); }
+  void count_wait() noexcept { mailbox_access::count_push_wait(box_); }
+  void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
+  queue_status attempt() { return mailbox_access::attempt_push(box_, std::forward<U>(*value_)); }
+  void finish() { handler_(); }
+
+private:
+  Box& box_;
+  std::remove_reference_t<U>* value_;
+  F handler_;
+};
+
+template <class Deadline, class F>
+class time_case {
+public:
+  static constexpr bool is_event = false;
+  static constexpr queue_status meaning = queue_status::timeout;
+  template <class G>
+  time_case(Deadline deadline, G&& handler)
+      : deadline_{deadline}, handler_(std::forward<G>(handler)) {}
+
+  bool has_come() const { return deadline_.expired(); }
+  void watch(sleeper&) noexcept {}
+  void forget() noexcept {}
+  nanoseconds look_again_at() const { return deadline_.wake_at(); }
+  void finish() { handler_(); }
+
+private:
+  Deadline deadline_;
+  F handler_;
+};
+
+template <stoppable_token S, class F>
+class stop_case {
+public:
+  static constexpr bool is_event = false;
+  static constexpr queue_status meaning = queue_status::stopped;
+  template <class G>
+  stop_case(S token, G&& handler) : token_{std::move(token)}, handler_(std::forward<G>(handler)) {}
+
+  bool has_come() const { return token_.stop_requested(); }
+  void watch(sleeper& thread) { watch_.emplace(token_, unparking{&thread}); }
+  void forget() noexcept { watch_.reset(); }
+  nanoseconds look_again_at() const noexcept { return watch_ ? watch_->look_again_at() : never; }
+  void finish() { handler_(); }
+
+private:
+  S token_;
+  F handler_;
+  std::optional<stop_watch<S, unparking>> watch_;
+};
 
 } // namespace detail
 

@@ -8,6 +8,8 @@ string(REPLACE "," ";" HEADERS "${HEADERS}")
 set(without_test
     core/wait         # only names; mailbox gives them their meaning
     mailbox/options   # the same
+    mailbox/mailbox_access # what select and async use, which test it
+    mailbox/selection # the inside of select, which tests it
     topic/subscriber) # the inside of subscription and dispatcher, which test it
 set(without_header
     queue/mpmc_queue_handles # the other half of mpmc_queue.test.cpp

@@ -345,8 +345,8 @@ inline constexpr std::uint64_t positions_per_hint = 32;
 /// How often a call looks again at a slot that is not ready, before it asks why.
 inline constexpr int looks_at_slot = 2;
 
-/// How many pauses a call makes that has lost a place to another, before it tries the next: about
-/// a microsecond, in which the winner may go on with the lines that it has.
+/// How many pauses a call makes that has lost a place to another, before it tries the next: the
+/// winner may go on meanwhile with the lines that it has.
 inline constexpr int pauses_after_loss = 32;
 
 /// How many readers of a broadcast are given room for at a time.

@@ -71,6 +71,7 @@
 #include <mailroom/mailbox/waiter.hpp>
 #include <mailroom/mailbox/event_count.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/mailbox/mailbox_access.hpp>
 
 #include <cstdint>  // uint32_t
 #include <optional> // optional

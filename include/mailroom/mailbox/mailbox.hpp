@@ -65,7 +65,7 @@ namespace mailroom::inline v0 {
 
 namespace detail {
 
-struct mailbox_access;
+struct mailbox_access; // mailbox_access.hpp
 template <class Box>
 class pop_attempt;
 template <class Box>
@@ -376,49 +376,6 @@ private:
   event not_full_{fences_}; // or, once closed, over
   detail::losses<T> losses_;
 };
-
-namespace detail {
-
-/// What select and the coroutines need of a mailbox: one attempt, and where to wait for the next.
-struct mailbox_access {
-  template <class Box>
-  static constexpr bool is_asymmetric = Box::event::is_asymmetric;
-  template <class Box>
-  static wait_list& not_empty(Box& box) noexcept {
-    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
-    return box.not_empty_.list();
-  }
-  /// Belongs between a place in one of the lists, and the attempt.
-  template <class Box>
-  static void order_before_attempt(const Box& box) noexcept {
-    box.not_empty_.order_before_look();
-  }
-  template <class Box>
-  static wait_list& not_full(Box& box) noexcept {
-    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
-    return box.not_full_.list();
-  }
-  template <class Box>
-  static void count_pop_wait(Box& box) noexcept {
-    box.not_empty_.count_wait();
-  }
-  template <class Box>
-  static void count_push_wait(Box& box) noexcept {
-    box.not_full_.count_wait();
-  }
-  /// Does a push wait for room?
-  template <class Box>
-  static bool blocks(const Box& box) noexcept {
-    return box.options_.on_full == overflow::block;
-  }
-  /// Waits for room in the end, whatever the overflow policy: full is not decided upon here.
-  template <class Box, class U>
-  static queue_status attempt_push(Box& box, U&& value) {
-    return box.attempt_push(std::forward<U>(value));
-  }
-};
-
-} // namespace detail
 
 /// P0260's name for it.
 template <message T, class Allocator = std::allocator<T>>

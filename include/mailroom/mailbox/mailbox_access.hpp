@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#ifndef MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
+#define MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
+
+// What select and the coroutines need of a mailbox that its users do not: one attempt, where to
+// wait for the next, and the fence between.
+
+#include <mailroom/core/status.hpp>
+#include <mailroom/mailbox/waiter.hpp>
+#include <mailroom/mailbox/options.hpp>
+
+#include <utility> // forward
+
+namespace mailroom::inline v0::detail {
+
+struct mailbox_access {
+  template <class Box>
+  static constexpr bool is_asymmetric = Box::event::is_asymmetric;
+  template <class Box>
+  static wait_list& not_empty(Box& box) noexcept {
+    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
+    return box.not_empty_.list();
+  }
+  /// Belongs between a place in one of the lists, and the attempt.
+  template <class Box>
+  static void order_before_attempt(const Box& box) noexcept {
+    box.not_empty_.order_before_look();
+  }
+  template <class Box>
+  static wait_list& not_full(Box& box) noexcept {
+    static_assert(Box::event::parks, "mailroom: select and coroutines need a mailbox that parks");
+    return box.not_full_.list();
+  }
+  template <class Box>
+  static void count_pop_wait(Box& box) noexcept {
+    box.not_empty_.count_wait();
+  }
+  template <class Box>
+  static void count_push_wait(Box& box) noexcept {
+    box.not_full_.count_wait();
+  }
+  /// Does a push wait for room?
+  template <class Box>
+  static bool blocks(const Box& box) noexcept {
+    return box.options_.on_full == overflow::block;
+  }
+  /// Waits for room in the end, whatever the overflow policy: full is not decided upon here.
+  template <class Box, class U>
+  static queue_status attempt_push(Box& box, U&& value) {
+    return box.attempt_push(std::forward<U>(value));
+  }
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
