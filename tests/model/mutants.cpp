@@ -18,7 +18,8 @@ using model::order;
 using model::site;
 using scenarios_of_site = std::vector<const scenario::scenario*>;
 
-constexpr double most_seconds = 5; // that one scenario may take for one mutant
+constexpr double most_seconds = 5;      // that one scenario may take for one mutant
+constexpr double seconds_to_list = 0.5; // and to show which orders it uses
 
 struct known_site {
   order written;
@@ -39,7 +40,7 @@ std::map<site, known_site> list_sites(const std::vector<scenario::scenario>& sce
   std::map<const scenario::scenario*, model::result> results;
   for (const auto& each : scenarios) {
     auto how = each.how;
-    how.most_seconds = most_seconds;
+    how.most_seconds = seconds_to_list;
     auto found = model::check_and_list_sites(how, each.body);
     if (!found.ok) {
       std::printf("fails as it is: %s: %s\n", each.name.c_str(), found.message.c_str());
