@@ -9541,43 +9541,24 @@ private:
 
 #endif // MAILROOM_TOPIC_NAME_TABLE_HPP
 
-// ---- <mailroom/topic/subscriber.hpp>
+// ---- <mailroom/topic/delivery.hpp>
 
-#ifndef MAILROOM_TOPIC_SUBSCRIBER_HPP
-#define MAILROOM_TOPIC_SUBSCRIBER_HPP
+#ifndef MAILROOM_TOPIC_DELIVERY_HPP
+#define MAILROOM_TOPIC_DELIVERY_HPP
 
-// A subscription as the publishers see it: somebody to offer a message to.
+// What a subscriber asks for and what it receives.
 //
-// Use it       never: it is the inside of subscription and dispatcher. What a user meets of it are
-//              subscription_options and delivery.
+//      subscription_options   how much may wait for it, and what happens to more; its group
+//      delivery               a message with the name that it was published to, its number, and how
+//                             many were lost before it
 //
-//      queued_subscriber   a mailbox; the messages wait there for pop, try_pop or run
-//      direct_subscriber   a handler, which runs in the publisher's thread
-//
-// Invariants
-//   (I1)  after cancel() has returned no handler of the subscriber begins, and none runs but for
-//         those that the calling thread is in, and, if it is in one, those excused by (I4)
-//   (I2)  a handler that throws costs the message that it was given, and no other
-//   (I3)  a counter for statistics orders nothing
-//   (I4)  a handler that has cancelled is excused until it leaves: others that cancel inside do not
-//         wait for it. It stops being excused before it stops running, and is looked at in the
-//         opposite order, so nobody is excused for another
-//   (I5)  whoever wants to destroy the handler has seen that nobody runs it; one of them does
-//
-// Memory order
-//   (D)   Dekker: whoever runs a handler counts itself and then looks at cancelled; cancel() sets
-//         cancelled and then looks at the count; all four are seq_cst. One sees the other. And:
-//         whoever changes what others wait for does so by a seq_cst RMW, then looks for sleepers.
-//   (L)   left: what a handler did -> the cancel() that waited for it.
+// A handler takes a delivery, or just the message.
 
-#include <chrono>      // milliseconds
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
-#include <optional>    // optional
-#include <string>      // string
 #include <string_view> // string_view
 #include <type_traits> // is_invocable
-#include <utility>     // as_const, forward, move
+#include <utility>     // move
 
 namespace mailroom::inline v0 {
 
@@ -9633,8 +9614,42 @@ concept takes_message = std::is_invocable_v<F&, const T&>;
 template <class F, class T>
 concept handler_of = takes_delivery<F, T> || takes_message<F, T>;
 
-template <class T>
-class subscriber;
+} // namespace detail
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_TOPIC_DELIVERY_HPP
+
+// ---- <mailroom/topic/handler_gate.hpp>
+
+#ifndef MAILROOM_TOPIC_HANDLER_GATE_HPP
+#define MAILROOM_TOPIC_HANDLER_GATE_HPP
+
+// Lets the handlers of a subscription run until it is cancelled, and waits for those that do.
+//
+// Use it       never: it is the inside of subscription.
+//
+//      run_handler --> cancelled? --> count, run, leave --> the last one destroys the handler
+//      cancel ------->  refuse, wait until nobody runs
+//
+// Invariants
+//   (I1)  after wait_for_handlers() has returned no handler begins, and none runs but for those
+//         that the calling thread is in, and, if it is in one, those excused by (I2)
+//   (I2)  a handler that has cancelled is excused until it leaves: others that cancel inside do not
+//         wait for it. It stops being excused before it stops running, and is looked at in the
+//         opposite order, so nobody is excused for another
+//   (I3)  whoever wants to destroy the handler has seen that nobody runs it; one of them does
+//
+// Memory order
+//   (D)   Dekker: whoever runs a handler counts itself and then looks at cancelled; refuse() sets
+//         cancelled and then the count is looked at; all four are seq_cst. One sees the other. And:
+//         whoever changes what others wait for does so by a seq_cst RMW, then looks for sleepers.
+//   (L)   left: what a handler did -> the cancel() that waited for it.
+
+#include <cstddef> // size_t
+#include <cstdint> // uint32_t
+#include <utility> // forward
+
+namespace mailroom::inline v0::detail {
 
 /// A handler that the current thread is running, and the one around it.
 struct handler_frame {
@@ -9642,6 +9657,129 @@ struct handler_frame {
   handler_frame* outer;
   bool has_cancelled = false; // its own subscription
 };
+
+/// Who has handlers. The base of a subscriber, of which it is the half that knows no message.
+class handler_gate : public counted {
+public:
+  bool is_cancelled() const noexcept { return cancelled_.load(memory_order::seq_cst) != 0; } // (D)
+
+  /// Lets no handler begin any more.
+  void refuse() noexcept { cancelled_.store(1, memory_order::seq_cst); } // (D)
+
+  /// Waits for the handlers that run in other threads, behind refuse(). A handler that cancels its
+  /// own subscription is itself not waited for by others who do the same. (I1)
+  ///
+  /// Returns   whether nobody runs a handler now, not even this thread
+  bool wait_for_handlers() noexcept;
+
+  /// Destroys the handler, if nobody has yet. Whoever has seen, behind refuse(), that none runs
+  /// calls it: the handler may own what keeps the subscriber alive. Who comes in later sees the
+  /// cancellation and does not touch it.
+  void drop_handler_once() noexcept {
+    if (dropped_.exchange(1, memory_order::relaxed) == 0) drop_handler(); // (I3)
+  }
+
+protected:
+  /// Runs `call` as a handler, unless the subscription is cancelled.
+  ///
+  /// Returns   success or closed
+  template <class F>
+  queue_status run_handler(F&& call) {
+    const running_handler frame{*this};
+    if (is_cancelled()) return queue_status::closed;
+    std::forward<F>(call)();
+    return queue_status::success;
+  }
+
+private:
+  /// Counts a handler while it runs, and remembers in which thread.
+  struct running_handler {
+    handler_gate& of;
+    handler_frame frame;
+    explicit running_handler(handler_gate& owner) noexcept;
+    running_handler(const running_handler&) = delete;
+    running_handler& operator=(const running_handler&) = delete;
+    ~running_handler();
+  };
+
+  virtual void drop_handler() noexcept = 0;
+  bool excuse_own_handlers() noexcept;
+
+  atomic<std::uint32_t> cancelled_;
+  atomic<std::uint32_t> dropped_;
+  atomic<std::size_t> running_;
+  atomic<std::size_t> excused_; // of these, how many have called cancel() themselves
+  event_count<wait_policy::park> idle_;
+};
+
+// ---- Definitions, in the order of the class
+
+inline bool handler_gate::wait_for_handlers() noexcept {
+  const bool is_inside = excuse_own_handlers();
+  (void)idle_.await(no_deadline{}, never_stop{}, [this, is_inside]() noexcept {
+    const std::size_t running = running_.load(memory_order::seq_cst);                 // (D) (L)
+    const std::size_t excused = is_inside ? excused_.load(memory_order::relaxed) : 0; // (I2)
+    return running <= excused ? queue_status::success : queue_status::empty;
+  });
+  return !is_inside;
+}
+
+inline handler_gate::running_handler::running_handler(handler_gate& owner) noexcept
+    : of{owner}, frame{&owner, innermost_handler} {
+  innermost_handler = &frame;
+  of.running_.fetch_add(1, memory_order::seq_cst); // (D)
+}
+
+inline handler_gate::running_handler::~running_handler() {
+  innermost_handler = frame.outer;
+  if (frame.has_cancelled) of.excused_.fetch_sub(1, memory_order::relaxed); // (I2)
+  const bool is_over = of.is_cancelled(); // before leaving, so that nobody comes in after us
+  const bool is_last = of.running_.fetch_sub(1, memory_order::seq_cst) == 1; // (D) (L)
+  of.idle_.notify_all();
+  if (is_over && is_last) of.drop_handler_once();
+}
+
+/// Returns   whether this thread is in a handler of the subscription
+inline bool handler_gate::excuse_own_handlers() noexcept {
+  bool is_inside = false;
+  std::size_t added = 0;
+  for (auto* frame = innermost_handler; frame != nullptr; frame = frame->outer) {
+    if (frame->owner != this) continue;
+    is_inside = true;
+    added += frame->has_cancelled ? 0 : 1;
+    frame->has_cancelled = true;
+  }
+  if (added != 0) {
+    excused_.fetch_add(added, memory_order::seq_cst); // (D)
+    idle_.notify_all();
+  }
+  return is_inside;
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_TOPIC_HANDLER_GATE_HPP
+
+// ---- <mailroom/topic/subscriber.hpp>
+
+#ifndef MAILROOM_TOPIC_SUBSCRIBER_HPP
+#define MAILROOM_TOPIC_SUBSCRIBER_HPP
+
+// A subscription as the publishers see it: somebody to offer a message to.
+//
+// Use it       never: it is the inside of subscription and dispatcher.
+//
+//      queued_subscriber   a mailbox; the messages wait there for pop, try_pop or run
+//      direct_subscriber   a handler, which runs in the publisher's thread
+
+#include <cstddef> // size_t
+#include <string>  // string
+#include <utility> // move
+
+namespace mailroom::inline v0::detail {
+
+template <class T>
+class subscriber;
 
 /// How long a full mailbox is waited for, and whether the message may be moved out of the envelope.
 enum class patience : unsigned char { none, moment, wait };
@@ -9656,7 +9794,7 @@ public:
 
 /// One subscription, as the publishers see it.
 template <class T>
-class subscriber : public counted {
+class subscriber : public handler_gate {
 public:
   subscriber(topic_filter wanted, const subscription_options& options, ref<subscriber_list<T>> list)
       : filter_{std::move(wanted)}, group_{options.group}, name_{options.name},
@@ -9690,102 +9828,49 @@ public:
   virtual void announce_end() noexcept = 0;
   virtual void finish() noexcept = 0;
 
-  /// Destroys what is queued; the handler.
-  virtual void drop_messages() noexcept = 0;
-  virtual void drop_handler() noexcept = 0;
-
-  bool is_cancelled() const noexcept { return cancelled_.load(memory_order::seq_cst) != 0; } // (D)
-
-  /// Lets no handler begin any more.
-  void refuse() noexcept { cancelled_.store(1, memory_order::seq_cst); } // (D)
-
-  /// Ends everything, and waits for the handlers that run in other threads. A handler that cancels
-  /// its own subscriber is itself not waited for by others who do the same. (I1)
+  /// Ends everything, and waits for the handlers that run in other threads.
   void cancel() noexcept {
-    refuse();
+    this->refuse();
     close();
     list_->remove(*this);
-    const bool nobody_runs = wait_for_handlers();
+    const bool nobody_runs = this->wait_for_handlers();
     drop_messages();
-    if (nobody_runs) drop_handler_once();
-  }
-
-protected:
-  /// Runs `call` as a handler, unless the subscription is cancelled.
-  template <class F>
-  queue_status run_handler(F&& call) {
-    const running_handler frame{*this};
-    if (is_cancelled()) return queue_status::closed;
-    std::forward<F>(call)();
-    return queue_status::success;
+    if (nobody_runs) this->drop_handler_once();
   }
 
 private:
-  /// Counts a handler while it runs, and remembers in which thread.
-  struct running_handler {
-    subscriber& of;
-    handler_frame frame;
-    explicit running_handler(subscriber& owner) noexcept
-        : of{owner}, frame{&owner, innermost_handler} {
-      innermost_handler = &frame;
-      of.running_.fetch_add(1, memory_order::seq_cst); // (D)
-    }
-    running_handler(const running_handler&) = delete;
-    running_handler& operator=(const running_handler&) = delete;
-    ~running_handler() {
-      innermost_handler = frame.outer;
-      if (frame.has_cancelled) of.excused_.fetch_sub(1, memory_order::relaxed); // (I4)
-      const bool is_over = of.is_cancelled(); // before leaving, so that nobody comes in after us
-      const bool is_last = of.running_.fetch_sub(1, memory_order::seq_cst) == 1; // (D) (L)
-      of.idle_.notify_all();
-      if (is_over && is_last) of.drop_handler_once();
-    }
-  };
-
-  /// Returns   whether nobody runs a handler now, not even this thread
-  bool wait_for_handlers() noexcept {
-    const bool is_inside = excuse_own_handlers();
-    (void)idle_.await(no_deadline{}, never_stop{}, [this, is_inside]() noexcept {
-      const std::size_t running = running_.load(memory_order::seq_cst);                 // (D) (L)
-      const std::size_t excused = is_inside ? excused_.load(memory_order::relaxed) : 0; // (I4)
-      return running <= excused ? queue_status::success : queue_status::empty;
-    });
-    return !is_inside;
-  }
-
-  /// Returns   whether this thread is in a handler of the subscriber
-  bool excuse_own_handlers() noexcept {
-    bool is_inside = false;
-    std::size_t added = 0;
-    for (auto* frame = innermost_handler; frame != nullptr; frame = frame->outer) {
-      if (frame->owner != this) continue;
-      is_inside = true;
-      added += frame->has_cancelled ? 0 : 1;
-      frame->has_cancelled = true;
-    }
-    if (added != 0) {
-      excused_.fetch_add(added, memory_order::seq_cst); // (D)
-      idle_.notify_all();
-    }
-    return is_inside;
-  }
-
-  /// Whoever has seen, after the cancellation, that no handler runs destroys it: it may own what
-  /// keeps the subscriber alive. Who comes in later sees the cancellation and does not touch it.
-  void drop_handler_once() noexcept {
-    if (dropped_.exchange(1, memory_order::relaxed) == 0) drop_handler(); // (I5)
-  }
+  /// Destroys what is queued.
+  virtual void drop_messages() noexcept = 0;
 
   const topic_filter filter_;
   const std::string group_;
   const char* const name_;
   const ref<subscriber_list<T>> list_;
-  atomic<std::uint32_t> cancelled_;
-  atomic<std::uint32_t> dropped_;
-  atomic<std::size_t> running_;
-  atomic<std::size_t> excused_; // of these, how many have called cancel() themselves
-  event_count<wait_policy::park> idle_;
 };
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_TOPIC_SUBSCRIBER_HPP
+
+// ---- <mailroom/topic/queued_subscriber.hpp>
+
+#ifndef MAILROOM_TOPIC_QUEUED_SUBSCRIBER_HPP
+#define MAILROOM_TOPIC_QUEUED_SUBSCRIBER_HPP
+
+// A subscriber with a mailbox of its own, where its messages wait for pop, try_pop or run.
+//
+// Use it       never: it is the inside of subscription.
+//
+// Invariants
+//   (I1)  a counter for statistics orders nothing
+
+#include <chrono>   // milliseconds
+#include <cstddef>  // size_t
+#include <cstdint>  // uint64_t
+#include <optional> // optional
+#include <utility>  // as_const, forward, move
+
+namespace mailroom::inline v0::detail {
 
 /// A subscriber with a mailbox.
 template <class T>
@@ -9812,11 +9897,6 @@ public:
   void close() noexcept override { box_.close(); }
   void announce_end() noexcept override { box_.close(); }
   void finish() noexcept override {}
-  void drop_messages() noexcept override {
-    while (box_.try_pop()) {
-    }
-  }
-  void drop_handler() noexcept override {}
 
   template <stoppable_token S>
   std::optional<delivery<T>> pop(S token) {
@@ -9847,9 +9927,15 @@ public:
         token);
   }
 
-  std::uint64_t missed() const noexcept { return lost_.load(memory_order::relaxed); } // (I3)
+  std::uint64_t missed() const noexcept { return lost_.load(memory_order::relaxed); } // (I1)
 
 private:
+  void drop_messages() noexcept override {
+    while (box_.try_pop()) {
+    }
+  }
+  void drop_handler() noexcept override {}
+
   /// Messages that the policy discards during an offer; counted however the offer ends.
   struct counted_loss {
     queued_subscriber& of;
@@ -9857,7 +9943,7 @@ private:
     std::size_t messages = 0;
     ~counted_loss() {
       told += messages;
-      if (messages != 0) of.lost_.fetch_add(messages, memory_order::relaxed); // (I3)
+      if (messages != 0) of.lost_.fetch_add(messages, memory_order::relaxed); // (I1)
     }
   };
 
@@ -9884,9 +9970,9 @@ private:
   /// until now, else what had been refused when the message was sent.
   delivery<T> open(envelope<T>&& taken) noexcept {
     const std::uint64_t until = on_full_ == overflow::drop_oldest ? missed() : taken.lost;
-    std::uint64_t told = told_.load(memory_order::relaxed);                            // (I3)
-    while (told < until && !told_.compare_exchange(told, until, memory_order::relaxed, // (I3)
-                                                   memory_order::relaxed)) {           // (I3)
+    std::uint64_t told = told_.load(memory_order::relaxed);                            // (I1)
+    while (told < until && !told_.compare_exchange(told, until, memory_order::relaxed, // (I1)
+                                                   memory_order::relaxed)) {           // (I1)
     }
     return {std::move(taken.value), taken.sequence, told < until ? until - told : 0, taken.topic,
             ref<const counted>{this}};
@@ -9897,6 +9983,25 @@ private:
   atomic<std::uint64_t> lost_;
   atomic<std::uint64_t> told_;
 };
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_TOPIC_QUEUED_SUBSCRIBER_HPP
+
+// ---- <mailroom/topic/direct_subscriber.hpp>
+
+#ifndef MAILROOM_TOPIC_DIRECT_SUBSCRIBER_HPP
+#define MAILROOM_TOPIC_DIRECT_SUBSCRIBER_HPP
+
+// A subscriber whose handler runs in the publisher's thread.
+//
+// Use it       never: it is the inside of subscription.
+
+#include <cstddef>  // size_t
+#include <optional> // optional
+#include <utility>  // as_const, forward, in_place, move
+
+namespace mailroom::inline v0::detail {
 
 /// A subscriber whose handler runs in the publisher's thread.
 template <class T, class F>
@@ -9923,53 +10028,42 @@ public:
   void close() noexcept override {}
   void announce_end() noexcept override { this->refuse(); }
   void finish() noexcept override { this->cancel(); }
+
+private:
   void drop_messages() noexcept override {}
   void drop_handler() noexcept override { handler_.reset(); }
 
-private:
   std::optional<F> handler_; // none once cancelled
 };
 
-} // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline v0::detail
 
-#endif // MAILROOM_TOPIC_SUBSCRIBER_HPP
+#endif // MAILROOM_TOPIC_DIRECT_SUBSCRIBER_HPP
 
-// ---- <mailroom/topic/routing.hpp>
+// ---- <mailroom/topic/destinations.hpp>
 
-#ifndef MAILROOM_TOPIC_ROUTING_HPP
-#define MAILROOM_TOPIC_ROUTING_HPP
+#ifndef MAILROOM_TOPIC_DESTINATIONS_HPP
+#define MAILROOM_TOPIC_DESTINATIONS_HPP
 
-// Who gets what: for every topic that was named, the list of its destinations.
+// Who gets the messages of one topic, and how a message is given to all of them.
 //
 // Use it       never: it is the inside of dispatcher.
 //
-//      subscribers ---- filters ---+        (one lock, taken to subscribe, cancel, add a name)
-//                                  v
-//      name table:  "orders.eu" -> route -> destinations: [ loner | loner | group: a, b ]
-//                   "orders.us" -> route -> destinations: [ loner ]         (no lock to read)
-//
-// Matching happens when a name is added or a subscription changes, not when a message is published.
-// A change rebuilds the lists of the topics that its filter matches, and no others.
+//      destinations: [ loner | loner | group: a, b ]
+//      publish       first to each that need not be waited for, then to those that block
 //
 // Invariants
-//   (I1)  a list never changes; a change replaces it. A subscriber that is gone may stand in a list
-//         that somebody still holds: its mailbox is closed and refuses
-//   (I2)  the members of one group that match a topic are one destination, whatever their filters
-//         (the rule of NATS queue groups: one group, one delivery)
-//   (I3)  a place in a round, or a number in a sequence, orders nothing
-//   (I4)  what the lock protects is touched with the lock held; objects of users are destroyed, and
-//         their code runs, without it
+//   (I1)  a list never changes once publishers can see it
+//   (I2)  a place in a round orders nothing
 
-#include <algorithm>   // any_of, find_if, none_of
 #include <bit>         // countr_zero
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
 #include <exception>   // current_exception, exception_ptr, rethrow_exception
 #include <string>      // string
 #include <string_view> // string_view
-#include <utility>     // exchange, forward, move, pair
-#include <vector>      // erase_if, vector
+#include <utility>     // forward
+#include <vector>      // vector
 
 namespace mailroom::inline v0 {
 
@@ -10034,6 +10128,118 @@ void run_guarded(F&& call, [[maybe_unused]] std::exception_ptr& first) {
   std::forward<F>(call)();
 #endif
 }
+
+// ---- Definitions, in the order of the classes
+
+template <class T>
+std::size_t destination<T>::first_choice(patience wait) const noexcept {
+  if (members.size() == 1) return 0;
+  const std::size_t turn = wait == patience::none
+                               ? turns->turn.fetch_add(1, memory_order::relaxed) // (I2)
+                               : turns->turn.load(memory_order::relaxed);        // (I2)
+  for (std::size_t i = 0; i != members.size(); ++i) {
+    const std::size_t candidate = (turn + i) % members.size();
+    if (members[candidate]->has_room()) return candidate;
+  }
+  return turn % members.size();
+}
+
+template <class T>
+queue_status destination<T>::offer(envelope<T>& sent, transfer how, patience wait,
+                                   std::size_t& dropped) const {
+  const bool alone = members.size() == 1;
+  for (;;) {
+    const std::size_t first = first_choice(wait);
+    queue_status status = queue_status::closed;
+    for (std::size_t i = 0; i != members.size() && status == queue_status::closed; ++i) {
+      subscriber<T>& member = *members[(first + i) % members.size()];
+      status = member.offer(sent, how, alone || wait == patience::none ? wait : patience::moment,
+                            dropped);
+      if (status == queue_status::full && member.blocks()) status = queue_status::busy;
+    }
+    if (status != queue_status::busy || wait == patience::none) return status;
+  }
+}
+
+template <class T>
+void destinations<T>::count(queue_status status, publish_result& result) noexcept {
+  if (status == queue_status::success) ++result.delivered;
+  if (status == queue_status::closed) --result.matched; // it has left meanwhile
+}
+
+template <class T>
+publish_result destinations<T>::publish(envelope<T>& sent) const {
+  publish_result result{all.size(), 0, 0};
+  std::exception_ptr failure;
+  std::uint64_t waiting = 0; // a bit for each of the first 64 that has no room and blocks
+  for (std::size_t i = 0; i != all.size(); ++i) {
+    const bool is_last = i + 1 == all.size() && waiting == 0;
+    run_guarded(
+        [&] {
+          const queue_status status =
+              all[i].offer(sent, is_last ? transfer::move : transfer::copy,
+                           i < 64 ? patience::none : patience::wait, result.dropped);
+          if (status == queue_status::busy) waiting |= std::uint64_t{1} << i;
+          count(status, result);
+        },
+        failure);
+  }
+  while (waiting != 0) {
+    const auto& slow = all[static_cast<std::size_t>(std::countr_zero(waiting))];
+    waiting &= waiting - 1;
+    run_guarded(
+        [&] {
+          const auto how = waiting == 0 ? transfer::move : transfer::copy;
+          count(slow.offer(sent, how, patience::wait, result.dropped), result);
+        },
+        failure);
+  }
+#if MAILROOM_EXCEPTIONS
+  if (failure) std::rethrow_exception(failure);
+#endif
+  return result;
+}
+
+} // namespace detail
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_TOPIC_DESTINATIONS_HPP
+
+// ---- <mailroom/topic/routing.hpp>
+
+#ifndef MAILROOM_TOPIC_ROUTING_HPP
+#define MAILROOM_TOPIC_ROUTING_HPP
+
+// Who gets what: for every topic that was named, the list of its destinations.
+//
+// Use it       never: it is the inside of dispatcher.
+//
+//      subscribers ---- filters ---+        (one lock, taken to subscribe, cancel, add a name)
+//                                  v
+//      name table:  "orders.eu" -> route -> destinations: [ loner | loner | group: a, b ]
+//                   "orders.us" -> route -> destinations: [ loner ]         (no lock to read)
+//
+// Matching happens when a name is added or a subscription changes, not when a message is published.
+// A change rebuilds the lists of the topics that its filter matches, and no others.
+//
+// Invariants
+//   (I1)  a list never changes; a change replaces it. A subscriber that is gone may stand in a list
+//         that somebody still holds: its mailbox is closed and refuses
+//   (I2)  the members of one group that match a topic are one destination, whatever their filters
+//         (the rule of NATS queue groups: one group, one delivery)
+//   (I3)  a place in a round, or a number in a sequence, orders nothing
+//   (I4)  what the lock protects is touched with the lock held; objects of users are destroyed, and
+//         their code runs, without it
+
+#include <algorithm>   // any_of, find_if, none_of
+#include <cstdint>     // uint64_t
+#include <exception>   // exception_ptr, rethrow_exception
+#include <string>      // string
+#include <string_view> // string_view
+#include <utility>     // move, pair
+#include <vector>      // erase_if, vector
+
+namespace mailroom::inline v0::detail {
 
 /// One topic.
 template <class T>
@@ -10101,75 +10307,6 @@ private:
 };
 
 // ---- Definitions, in the order of the classes
-
-template <class T>
-std::size_t destination<T>::first_choice(patience wait) const noexcept {
-  if (members.size() == 1) return 0;
-  const std::size_t turn = wait == patience::none
-                               ? turns->turn.fetch_add(1, memory_order::relaxed) // (I3)
-                               : turns->turn.load(memory_order::relaxed);        // (I3)
-  for (std::size_t i = 0; i != members.size(); ++i) {
-    const std::size_t candidate = (turn + i) % members.size();
-    if (members[candidate]->has_room()) return candidate;
-  }
-  return turn % members.size();
-}
-
-template <class T>
-queue_status destination<T>::offer(envelope<T>& sent, transfer how, patience wait,
-                                   std::size_t& dropped) const {
-  const bool alone = members.size() == 1;
-  for (;;) {
-    const std::size_t first = first_choice(wait);
-    queue_status status = queue_status::closed;
-    for (std::size_t i = 0; i != members.size() && status == queue_status::closed; ++i) {
-      subscriber<T>& member = *members[(first + i) % members.size()];
-      status = member.offer(sent, how, alone || wait == patience::none ? wait : patience::moment,
-                            dropped);
-      if (status == queue_status::full && member.blocks()) status = queue_status::busy;
-    }
-    if (status != queue_status::busy || wait == patience::none) return status;
-  }
-}
-
-template <class T>
-void destinations<T>::count(queue_status status, publish_result& result) noexcept {
-  if (status == queue_status::success) ++result.delivered;
-  if (status == queue_status::closed) --result.matched; // it has left meanwhile
-}
-
-template <class T>
-publish_result destinations<T>::publish(envelope<T>& sent) const {
-  publish_result result{all.size(), 0, 0};
-  std::exception_ptr failure;
-  std::uint64_t waiting = 0; // a bit for each of the first 64 that has no room and blocks
-  for (std::size_t i = 0; i != all.size(); ++i) {
-    const bool is_last = i + 1 == all.size() && waiting == 0;
-    run_guarded(
-        [&] {
-          const queue_status status =
-              all[i].offer(sent, is_last ? transfer::move : transfer::copy,
-                           i < 64 ? patience::none : patience::wait, result.dropped);
-          if (status == queue_status::busy) waiting |= std::uint64_t{1} << i;
-          count(status, result);
-        },
-        failure);
-  }
-  while (waiting != 0) {
-    const auto& slow = all[static_cast<std::size_t>(std::countr_zero(waiting))];
-    waiting &= waiting - 1;
-    run_guarded(
-        [&] {
-          const auto how = waiting == 0 ? transfer::move : transfer::copy;
-          count(slow.offer(sent, how, patience::wait, result.dropped), result);
-        },
-        failure);
-  }
-#if MAILROOM_EXCEPTIONS
-  if (failure) std::rethrow_exception(failure);
-#endif
-  return result;
-}
 
 template <class T>
 route<T>& routing<T>::intern(std::string_view name) {
@@ -10293,8 +10430,7 @@ typename routing<T>::rebuilt routing<T>::rebuild_matching(const topic_filter& fi
   return lists;
 }
 
-} // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline v0::detail
 
 #endif // MAILROOM_TOPIC_ROUTING_HPP
 

@@ -10,7 +10,9 @@ set(without_test
     mailbox/options   # the same
     mailbox/mailbox_access # what select and async use, which test it
     mailbox/selection # the inside of select, which tests it
-    topic/subscriber) # the inside of subscription and dispatcher, which test it
+    topic/delivery    # the words of subscription and dispatcher, which test them
+    topic/handler_gate topic/subscriber topic/queued_subscriber topic/direct_subscriber # their inside
+    topic/destinations) # the inside of dispatcher, which tests it
 set(without_header
     queue/mpmc_queue_handles # the other half of mpmc_queue.test.cpp
     topic/no_lock)           # a claim about the whole floor

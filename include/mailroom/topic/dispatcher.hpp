@@ -34,7 +34,12 @@
 #include <mailroom/detail/counted.hpp>
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/topic/filter.hpp>
+#include <mailroom/topic/delivery.hpp>
+#include <mailroom/topic/subscriber.hpp>
+#include <mailroom/topic/queued_subscriber.hpp>
+#include <mailroom/topic/direct_subscriber.hpp>
 #include <mailroom/topic/subscription.hpp>
+#include <mailroom/topic/destinations.hpp>
 #include <mailroom/topic/routing.hpp>
 
 #include <concepts>    // copy_constructible

@@ -15,7 +15,9 @@
 #include <mailroom/detail/counted.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/core/concepts.hpp>
+#include <mailroom/topic/delivery.hpp>
 #include <mailroom/topic/subscriber.hpp>
+#include <mailroom/topic/queued_subscriber.hpp>
 
 #include <cstdint>  // uint64_t
 #include <optional> // optional

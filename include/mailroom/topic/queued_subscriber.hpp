@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#ifndef MAILROOM_TOPIC_QUEUED_SUBSCRIBER_HPP
+#define MAILROOM_TOPIC_QUEUED_SUBSCRIBER_HPP
+
+// A subscriber with a mailbox of its own, where its messages wait for pop, try_pop or run.
+//
+// Use it       never: it is the inside of subscription.
+//
+// Invariants
+//   (I1)  a counter for statistics orders nothing
+
+#include <mailroom/detail/config.hpp>
+#include <mailroom/detail/platform.hpp>
+#include <mailroom/detail/counted.hpp>
+#include <mailroom/core/status.hpp>
+#include <mailroom/core/concepts.hpp>
+#include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/topic/filter.hpp>
+#include <mailroom/topic/delivery.hpp>
+#include <mailroom/topic/subscriber.hpp>
+
+#include <chrono>   // milliseconds
+#include <cstddef>  // size_t
+#include <cstdint>  // uint64_t
+#include <optional> // optional
+#include <utility>  // as_const, forward, move
+
+namespace mailroom::inline v0::detail {
+
+/// A subscriber with a mailbox.
+template <class T>
+class queued_subscriber final : public subscriber<T> {
+public:
+  queued_subscriber(topic_filter wanted, const subscription_options& options,
+                    ref<subscriber_list<T>> list)
+      : subscriber<T>{std::move(wanted), options, std::move(list)}, on_full_{options.on_full},
+        box_{mailbox_options{options.capacity, options.on_full, options.name}} {}
+
+  queue_status offer(envelope<T>& sent, transfer how, patience wait,
+                     std::size_t& dropped) override {
+    sent.lost = missed();
+    counted_loss lost{*this, dropped};
+    queue_status status = put(sent, how, lost.messages);
+    if (status == queue_status::full && blocks() && wait != patience::none) {
+      status = how == transfer::move ? push(std::move(sent), wait) : push(sent, wait);
+    }
+    return status;
+  }
+  bool blocks() const noexcept override { return on_full_ == overflow::block; }
+  bool has_room() const noexcept override { return box_.size_approx() < box_.capacity(); }
+  bool is_open() const noexcept override { return !box_.is_closed(); }
+  void close() noexcept override { box_.close(); }
+  void announce_end() noexcept override { box_.close(); }
+  void finish() noexcept override {}
+
+  template <stoppable_token S>
+  std::optional<delivery<T>> pop(S token) {
+    auto taken = box_.pop(token);
+    if (!taken || this->is_cancelled()) return std::nullopt;
+    return open(std::move(*taken));
+  }
+
+  expected<delivery<T>, queue_status> try_pop() {
+    auto taken = box_.try_pop();
+    if (this->is_cancelled()) return unexpected{queue_status::closed};
+    if (!taken) return unexpected{taken.error()};
+    return open(std::move(*taken));
+  }
+
+  template <class F, stoppable_token S>
+  queue_status run(F& handler, S token) {
+    return box_.run(
+        [&](envelope<T>&& taken) {
+          (void)this->run_handler([&] {
+            if constexpr (takes_delivery<F, T>) {
+              handler(open(std::move(taken)));
+            } else {
+              handler(std::as_const(taken.value));
+            }
+          });
+        },
+        token);
+  }
+
+  std::uint64_t missed() const noexcept { return lost_.load(memory_order::relaxed); } // (I1)
+
+private:
+  void drop_messages() noexcept override {
+    while (box_.try_pop()) {
+    }
+  }
+  void drop_handler() noexcept override {}
+
+  /// Messages that the policy discards during an offer; counted however the offer ends.
+  struct counted_loss {
+    queued_subscriber& of;
+    std::size_t& told;
+    std::size_t messages = 0;
+    ~counted_loss() {
+      told += messages;
+      if (messages != 0) of.lost_.fetch_add(messages, memory_order::relaxed); // (I1)
+    }
+  };
+
+  template <class Sent>
+  queue_status push(Sent&& sent, patience wait) {
+    if (wait == patience::wait) {
+      const bool in = box_.push(std::forward<Sent>(sent));
+      return in ? queue_status::success : queue_status::closed;
+    }
+    const auto status = box_.try_push_for(std::forward<Sent>(sent), std::chrono::milliseconds{1});
+    return status == queue_status::timeout ? queue_status::full : status;
+  }
+
+  queue_status put(envelope<T>& sent, transfer how, std::size_t& lost) {
+    for (;;) {
+      const queue_status status =
+          how == transfer::move ? box_.try_push(std::move(sent), lost) : box_.try_push(sent, lost);
+      if (status != queue_status::busy) return status;
+      yield();
+    }
+  }
+
+  /// What was lost before this message and has not been told: under drop_oldest what was discarded
+  /// until now, else what had been refused when the message was sent.
+  delivery<T> open(envelope<T>&& taken) noexcept {
+    const std::uint64_t until = on_full_ == overflow::drop_oldest ? missed() : taken.lost;
+    std::uint64_t told = told_.load(memory_order::relaxed);                            // (I1)
+    while (told < until && !told_.compare_exchange(told, until, memory_order::relaxed, // (I1)
+                                                   memory_order::relaxed)) {           // (I1)
+    }
+    return {std::move(taken.value), taken.sequence, told < until ? until - told : 0, taken.topic,
+            ref<const counted>{this}};
+  }
+
+  const overflow on_full_;
+  mailbox<envelope<T>> box_;
+  atomic<std::uint64_t> lost_;
+  atomic<std::uint64_t> told_;
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_TOPIC_QUEUED_SUBSCRIBER_HPP
