@@ -20,14 +20,13 @@
 //   of a close and of a destructor, and none of them has anybody to tell.
 // Decision: drop_newest gives on_drop the message of the push itself where that may be moved from,
 //   and else a copy: a message that can only be moved should arrive somewhere too.
-// Decision: not std::function, which wants a target that can be copied.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
+#include <mailroom/detail/hook.hpp>
 #include <mailroom/core/concepts.hpp>
 
 #include <cstdint>     // uint64_t
-#include <memory>      // make_unique, unique_ptr
 #include <type_traits> // decay, is_nothrow_invocable
 #include <utility>     // forward, move
 
@@ -52,11 +51,13 @@ public:
   ///
   /// Throws    what the allocation and the copy or move of `on_drop` throw
   template <message_handler<T> F>
-  explicit losses(F&& on_drop)
-      : listener_{std::make_unique<listener_of<std::decay_t<F>>>(std::forward<F>(on_drop))} {}
+  explicit losses(F&& on_drop) : on_drop_{std::forward<F>(on_drop)} {
+    static_assert(std::is_nothrow_invocable_v<std::decay_t<F>&, T&&>,
+                  "mailroom: an on_drop must be noexcept");
+  }
 
   /// Has somebody to be told of what is left in the end?
-  bool is_watched() const noexcept { return listener_ != nullptr; }
+  bool is_watched() const noexcept { return static_cast<bool>(on_drop_); }
 
   /// A push was refused. Its message is where it was.
   void reject() noexcept { rejected_.fetch_add(1, relaxed); } // (I1)
@@ -88,28 +89,11 @@ public:
 private:
   using enum memory_order;
 
-  struct listener {
-    listener() = default;
-    listener(const listener&) = delete;
-    listener& operator=(const listener&) = delete;
-    virtual ~listener() = default;
-    virtual void take(T&& message) noexcept = 0;
-  };
-
-  template <class F>
-  struct listener_of final : listener {
-    static_assert(std::is_nothrow_invocable_v<F&, T&&>, "mailroom: an on_drop must be noexcept");
-    template <class G>
-    explicit listener_of(G&& call) : call_(std::forward<G>(call)) {}
-    void take(T&& message) noexcept override { call_(std::move(message)); }
-    F call_;
-  };
-
   void hand_over(T&& message) noexcept {
-    if (listener_ != nullptr) listener_->take(std::move(message));
+    if (on_drop_) on_drop_(std::move(message));
   }
 
-  const std::unique_ptr<listener> listener_;
+  const hook<T&&> on_drop_;
   atomic<std::uint64_t> rejected_;
   atomic<std::uint64_t> dropped_;
   atomic<std::uint64_t> discarded_;
