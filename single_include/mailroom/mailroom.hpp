@@ -937,6 +937,65 @@ ref<T> make_counted(Args&&... args) {
 
 #endif // MAILROOM_DETAIL_COUNTED_HPP
 
+// ---- <mailroom/detail/hook.hpp>
+
+#ifndef MAILROOM_DETAIL_HOOK_HPP
+#define MAILROOM_DETAIL_HOOK_HPP
+
+// A callable of the user that is kept, and called when something happens that the user may want to
+// know; or none.
+//
+// Decision: not std::function, which wants a target that can be copied, and may throw.
+
+#include <memory>      // make_unique, unique_ptr
+#include <type_traits> // decay, is_nothrow_invocable, is_same, remove_cvref
+#include <utility>     // forward
+
+namespace mailroom::inline v0::detail {
+
+/// Called with `Args`, by several threads at a time perhaps.
+template <class... Args>
+class hook {
+public:
+  /// None.
+  hook() noexcept = default;
+
+  /// Throws    what the allocation and the copy or move of `call` throw
+  template <class F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, hook>)
+  explicit hook(F&& call)
+      : target_{std::make_unique<target_of<std::decay_t<F>>>(std::forward<F>(call))} {}
+
+  explicit operator bool() const noexcept { return target_ != nullptr; }
+
+  /// Only where there is one.
+  void operator()(Args... args) const noexcept { target_->call(std::forward<Args>(args)...); }
+
+private:
+  struct target {
+    target() = default;
+    target(const target&) = delete;
+    target& operator=(const target&) = delete;
+    virtual ~target() = default;
+    virtual void call(Args... args) noexcept = 0;
+  };
+
+  template <class F>
+  struct target_of final : target {
+    static_assert(std::is_nothrow_invocable_v<F&, Args...>, "mailroom: a hook must be noexcept");
+    template <class G>
+    explicit target_of(G&& callable) : call_(std::forward<G>(callable)) {}
+    void call(Args... args) noexcept override { call_(std::forward<Args>(args)...); }
+    F call_;
+  };
+
+  std::unique_ptr<target> target_;
+};
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_DETAIL_HOOK_HPP
+
 // ---- <mailroom/core/status.hpp>
 
 #ifndef MAILROOM_CORE_STATUS_HPP
@@ -7042,10 +7101,8 @@ struct mailbox_stats {
 //   of a close and of a destructor, and none of them has anybody to tell.
 // Decision: drop_newest gives on_drop the message of the push itself where that may be moved from,
 //   and else a copy: a message that can only be moved should arrive somewhere too.
-// Decision: not std::function, which wants a target that can be copied.
 
 #include <cstdint>     // uint64_t
-#include <memory>      // make_unique, unique_ptr
 #include <type_traits> // decay, is_nothrow_invocable
 #include <utility>     // forward, move
 
@@ -7070,11 +7127,13 @@ public:
   ///
   /// Throws    what the allocation and the copy or move of `on_drop` throw
   template <message_handler<T> F>
-  explicit losses(F&& on_drop)
-      : listener_{std::make_unique<listener_of<std::decay_t<F>>>(std::forward<F>(on_drop))} {}
+  explicit losses(F&& on_drop) : on_drop_{std::forward<F>(on_drop)} {
+    static_assert(std::is_nothrow_invocable_v<std::decay_t<F>&, T&&>,
+                  "mailroom: an on_drop must be noexcept");
+  }
 
   /// Has somebody to be told of what is left in the end?
-  bool is_watched() const noexcept { return listener_ != nullptr; }
+  bool is_watched() const noexcept { return static_cast<bool>(on_drop_); }
 
   /// A push was refused. Its message is where it was.
   void reject() noexcept { rejected_.fetch_add(1, relaxed); } // (I1)
@@ -7106,28 +7165,11 @@ public:
 private:
   using enum memory_order;
 
-  struct listener {
-    listener() = default;
-    listener(const listener&) = delete;
-    listener& operator=(const listener&) = delete;
-    virtual ~listener() = default;
-    virtual void take(T&& message) noexcept = 0;
-  };
-
-  template <class F>
-  struct listener_of final : listener {
-    static_assert(std::is_nothrow_invocable_v<F&, T&&>, "mailroom: an on_drop must be noexcept");
-    template <class G>
-    explicit listener_of(G&& call) : call_(std::forward<G>(call)) {}
-    void take(T&& message) noexcept override { call_(std::move(message)); }
-    F call_;
-  };
-
   void hand_over(T&& message) noexcept {
-    if (listener_ != nullptr) listener_->take(std::move(message));
+    if (on_drop_) on_drop_(std::move(message));
   }
 
-  const std::unique_ptr<listener> listener_;
+  const hook<T&&> on_drop_;
   atomic<std::uint64_t> rejected_;
   atomic<std::uint64_t> dropped_;
   atomic<std::uint64_t> discarded_;
@@ -7804,8 +7846,8 @@ void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
 #ifndef MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
 #define MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
 
-// What select and the coroutines need of a mailbox that its users do not: one attempt, where to
-// wait for the next, and the fence between.
+// What select, the coroutines and the topics need of a mailbox that its users do not: one attempt,
+// where to wait for the next, and the fence between; and waits with a deadline of any kind.
 
 #include <utility> // forward
 
@@ -7846,6 +7888,15 @@ struct mailbox_access {
   template <class Box, class U>
   static queue_status attempt_push(Box& box, U&& value) {
     return box.attempt_push(std::forward<U>(value));
+  }
+  /// As the timed calls of a mailbox, of which each takes the deadline in a form of its own.
+  template <class Box, class U, class Deadline, stoppable_token S>
+  static queue_status push_until(Box& box, U&& value, const Deadline& deadline, const S& token) {
+    return box.push_or_wait(std::forward<U>(value), deadline, token);
+  }
+  template <class Box, class Deadline, stoppable_token S>
+  static queue_status close_and_wait_until(Box& box, const Deadline& deadline, const S& token) {
+    return box.close_and_await(deadline, token);
   }
 };
 
@@ -9541,6 +9592,67 @@ private:
 
 #endif // MAILROOM_TOPIC_NAME_TABLE_HPP
 
+// ---- <mailroom/topic/patience.hpp>
+
+#ifndef MAILROOM_TOPIC_PATIENCE_HPP
+#define MAILROOM_TOPIC_PATIENCE_HPP
+
+// How long a call of a topic waits at most.
+//
+//      hub.publish("a", m)                    as long as it takes
+//      hub.publish("a", m, 10ms)              a duration from now on
+//      hub.publish("a", m, point)             a point in time, on any clock
+//      hub.publish("a", m, token)             until a stop is requested
+//      hub.publish("a", m, 10ms, token)       whatever comes first
+//
+// Decision: one name with a limit behind, not publish_for and publish_until: what is published is
+//   an argument of its own, so that nothing can be taken for anything else.
+
+#include <chrono>   // duration, time_point
+#include <concepts> // same_as
+#include <utility>  // move
+
+namespace mailroom::inline v0 {
+
+namespace detail {
+
+template <class Deadline, stoppable_token S>
+struct patience {
+  Deadline deadline;
+  S token;
+
+  /// Why it is over: stopped or timeout; success while it is not.
+  queue_status verdict() const {
+    if (token.stop_requested()) return queue_status::stopped;
+    return deadline.expired() ? queue_status::timeout : queue_status::success;
+  }
+};
+
+inline constexpr patience<no_deadline, never_stop> for_ever{};
+
+template <class Rep, class Period, stoppable_token S = never_stop>
+auto patience_of(std::chrono::duration<Rep, Period> span, S token = {}) {
+  return patience<steady_deadline, S>{steady_deadline{span}, std::move(token)};
+}
+template <class Clock, class Duration, stoppable_token S = never_stop>
+auto patience_of(std::chrono::time_point<Clock, Duration> point, S token = {}) {
+  return patience<decltype(deadline_at(point)), S>{deadline_at(point), std::move(token)};
+}
+template <stoppable_token S>
+auto patience_of(S token) {
+  return patience<no_deadline, S>{{}, std::move(token)};
+}
+
+} // namespace detail
+
+/// A duration, a point in time, a stop token, or one of the first two and a token.
+template <class... Limits>
+concept wait_limit = requires(Limits... limits) { detail::patience_of(limits...); };
+
+} // namespace mailroom::inline v0
+
+#endif // MAILROOM_TOPIC_PATIENCE_HPP
+
 // ---- <mailroom/topic/delivery.hpp>
 
 #ifndef MAILROOM_TOPIC_DELIVERY_HPP
@@ -9551,11 +9663,13 @@ private:
 //      subscription_options   how much may wait for it, and what happens to more; its group
 //      delivery               a message with the name that it was published to, its number, and how
 //                             many were lost before it
+//      handler_failure        what the dispatcher's on_error is told when a handler throws
 //
 // A handler takes a delivery, or just the message.
 
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
+#include <exception>   // exception_ptr
 #include <string_view> // string_view
 #include <type_traits> // is_invocable
 #include <utility>     // move
@@ -9592,6 +9706,16 @@ struct delivery {
 private:
   std::string_view topic_;
   detail::ref<const detail::counted> keeper_; // what the name lives in
+};
+
+/// A handler has thrown.
+template <message T>
+struct handler_failure {
+  const std::exception_ptr& error;
+  const T& value;           ///< as the handler has left it
+  std::uint64_t sequence;   ///< as in delivery
+  std::string_view topic;   ///< likewise
+  const char* subscription; ///< its name, from the options
 };
 
 namespace detail {
@@ -9638,12 +9762,14 @@ concept handler_of = takes_delivery<F, T> || takes_message<F, T>;
 //         wait for it. It stops being excused before it stops running, and is looked at in the
 //         opposite order, so nobody is excused for another
 //   (I3)  whoever wants to destroy the handler has seen that nobody runs it; one of them does
+//   (I4)  who begins to hand out messages while others wait for the end of that need not be seen
 //
 // Memory order
 //   (D)   Dekker: whoever runs a handler counts itself and then looks at cancelled; refuse() sets
 //         cancelled and then the count is looked at; all four are seq_cst. One sees the other. And:
 //         whoever changes what others wait for does so by a seq_cst RMW, then looks for sleepers.
-//   (L)   left: what a handler did -> the cancel() that waited for it.
+//   (L)   left: what a handler did -> the cancel() that waited for it; what was done while messages
+//         were handed out -> who waited for the end of that.
 
 #include <cstddef> // size_t
 #include <cstdint> // uint32_t
@@ -9672,6 +9798,14 @@ public:
   /// Returns   whether nobody runs a handler now, not even this thread
   bool wait_for_handlers() noexcept;
 
+  /// Is this thread in a handler of the subscription?
+  bool runs_here() const noexcept;
+
+  /// Waits for those who hand out messages.
+  ///
+  /// Caller    anyone but one of them
+  void wait_for_runs() noexcept;
+
   /// Destroys the handler, if nobody has yet. Whoever has seen, behind refuse(), that none runs
   /// calls it: the handler may own what keeps the subscriber alive. Who comes in later sees the
   /// cancellation and does not touch it.
@@ -9680,6 +9814,23 @@ public:
   }
 
 protected:
+  /// Hands out messages, as long as it lives.
+  class ongoing_run {
+  public:
+    explicit ongoing_run(handler_gate& owner) noexcept : of_{owner} {
+      of_.runs_.fetch_add(1, memory_order::relaxed); // (I4)
+    }
+    ongoing_run(const ongoing_run&) = delete;
+    ongoing_run& operator=(const ongoing_run&) = delete;
+    ~ongoing_run() {
+      of_.runs_.fetch_sub(1, memory_order::seq_cst); // (D) (L)
+      of_.idle_.notify_all();
+    }
+
+  private:
+    handler_gate& of_;
+  };
+
   /// Runs `call` as a handler, unless the subscription is cancelled.
   ///
   /// Returns   success or closed
@@ -9709,6 +9860,7 @@ private:
   atomic<std::uint32_t> dropped_;
   atomic<std::size_t> running_;
   atomic<std::size_t> excused_; // of these, how many have called cancel() themselves
+  atomic<std::size_t> runs_;
   event_count<wait_policy::park> idle_;
 };
 
@@ -9722,6 +9874,19 @@ inline bool handler_gate::wait_for_handlers() noexcept {
     return running <= excused ? queue_status::success : queue_status::empty;
   });
   return !is_inside;
+}
+
+inline bool handler_gate::runs_here() const noexcept {
+  const auto* frame = innermost_handler;
+  while (frame != nullptr && frame->owner != this) frame = frame->outer;
+  return frame != nullptr;
+}
+
+inline void handler_gate::wait_for_runs() noexcept {
+  (void)idle_.await(no_deadline{}, never_stop{}, [this]() noexcept {
+    const std::size_t runs = runs_.load(memory_order::acquire); // (L)
+    return runs == 0 ? queue_status::success : queue_status::empty;
+  });
 }
 
 inline handler_gate::running_handler::running_handler(handler_gate& owner) noexcept
@@ -9772,24 +9937,34 @@ inline bool handler_gate::excuse_own_handlers() noexcept {
 //      queued_subscriber   a mailbox; the messages wait there for pop, try_pop or run
 //      direct_subscriber   a handler, which runs in the publisher's thread
 
-#include <cstddef> // size_t
-#include <string>  // string
-#include <utility> // move
+#include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
+#include <exception>   // current_exception
+#include <string>      // string
+#include <string_view> // string_view
+#include <utility>     // forward, move
 
 namespace mailroom::inline v0::detail {
 
 template <class T>
 class subscriber;
+template <class T>
+class queued_subscriber;
 
-/// How long a full mailbox is waited for, and whether the message may be moved out of the envelope.
-enum class patience : unsigned char { none, moment, wait };
+/// May the message be moved out of the envelope?
 enum class transfer : unsigned char { copy, move };
 
-/// Who knows the subscribers, and can forget one.
+template <class T>
+using error_hook = hook<const handler_failure<T>&>;
+
+/// Who knows the subscribers, can forget one, and is told when a handler throws.
 template <class T>
 class subscriber_list : public counted {
 public:
+  explicit subscriber_list(error_hook<T> told) noexcept : on_error{std::move(told)} {}
   virtual void remove(subscriber<T>& gone) noexcept = 0;
+
+  const error_hook<T> on_error;
 };
 
 /// One subscription, as the publishers see it.
@@ -9804,21 +9979,21 @@ public:
   const std::string& group() const noexcept { return group_; }
   const char* name() const noexcept { return name_; }
 
-  /// Gives the message to the subscriber.
+  /// Gives the message to the subscriber, without waiting for room.
   ///
   /// Throws    what a handler or the copy of a message throws
   /// Returns   success; full; dropped; closed. The envelope keeps its message unless success
-  virtual queue_status offer(envelope<T>& sent, transfer how, patience wait,
-                             std::size_t& dropped) = 0;
+  virtual queue_status offer(envelope<T>& sent, transfer how, std::size_t& dropped) = 0;
 
-  /// Is full an answer that is worth waiting on?
-  virtual bool blocks() const noexcept = 0;
-
-  /// Is there room, so that an offer would not have to wait or drop?
-  virtual bool has_room() const noexcept = 0;
+  /// The subscriber, if it is one with a mailbox.
+  virtual queued_subscriber<T>* queue() noexcept { return nullptr; }
 
   /// Can it still get new messages?
   virtual bool is_open() const noexcept = 0;
+
+  /// Ends the intake, and waits until what is queued was handed out by those who do that; if
+  /// nobody does, or this thread, does not wait.
+  virtual void drain() noexcept = 0;
 
   /// Ends the intake. What is queued stays.
   virtual void close() noexcept = 0;
@@ -9832,10 +10007,30 @@ public:
   void cancel() noexcept {
     this->refuse();
     close();
-    list_->remove(*this);
+    leave_list();
     const bool nobody_runs = this->wait_for_handlers();
     drop_messages();
     if (nobody_runs) this->drop_handler_once();
+  }
+
+protected:
+  void leave_list() noexcept { list_->remove(*this); }
+
+  /// Calls a handler with a message. What it throws goes to the dispatcher's on_error, if there is
+  /// one.
+  template <class Call>
+  void call_handler(const T& value, std::uint64_t sequence, std::string_view topic, Call&& call) {
+#if MAILROOM_EXCEPTIONS
+    if (list_->on_error) {
+      try {
+        std::forward<Call>(call)();
+      } catch (...) {
+        list_->on_error({std::current_exception(), value, sequence, topic, name_});
+      }
+      return;
+    }
+#endif
+    std::forward<Call>(call)();
   }
 
 private:
@@ -9864,11 +10059,10 @@ private:
 // Invariants
 //   (I1)  a counter for statistics orders nothing
 
-#include <chrono>   // milliseconds
 #include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
 #include <optional> // optional
-#include <utility>  // as_const, forward, move
+#include <utility>  // as_const, move
 
 namespace mailroom::inline v0::detail {
 
@@ -9881,18 +10075,59 @@ public:
       : subscriber<T>{std::move(wanted), options, std::move(list)}, on_full_{options.on_full},
         box_{mailbox_options{options.capacity, options.on_full, options.name}} {}
 
-  queue_status offer(envelope<T>& sent, transfer how, patience wait,
-                     std::size_t& dropped) override {
+  queue_status offer(envelope<T>& sent, transfer how, std::size_t& dropped) override {
     sent.lost = missed();
     counted_loss lost{*this, dropped};
-    queue_status status = put(sent, how, lost.messages);
-    if (status == queue_status::full && blocks() && wait != patience::none) {
-      status = how == transfer::move ? push(std::move(sent), wait) : push(sent, wait);
+    for (;;) {
+      const queue_status status = how == transfer::move
+                                      ? box_.try_push(std::move(sent), lost.messages)
+                                      : box_.try_push(std::as_const(sent), lost.messages);
+      if (status != queue_status::busy) return status;
+      yield();
     }
-    return status;
   }
-  bool blocks() const noexcept override { return on_full_ == overflow::block; }
-  bool has_room() const noexcept override { return box_.size_approx() < box_.capacity(); }
+  queued_subscriber* queue() noexcept override { return this; }
+
+  /// The same, but waits for room. Only if full is worth waiting on.
+  ///
+  /// Returns   success; closed; timeout; stopped
+  template <class Deadline, stoppable_token S>
+  queue_status offer_until(envelope<T>& sent, transfer how, const Deadline& deadline,
+                           const S& token) {
+    sent.lost = missed();
+    if (how == transfer::copy) {
+      return mailbox_access::push_until(box_, std::as_const(sent), deadline, token);
+    }
+    return mailbox_access::push_until(box_, std::move(sent), deadline, token);
+  }
+
+  /// Is it? Not for who is in a handler of it: that would wait for itself.
+  bool is_worth_waiting() const noexcept {
+    return on_full_ == overflow::block && is_open() && !this->runs_here();
+  }
+  bool blocks() const noexcept { return on_full_ == overflow::block; }
+
+  /// Is there room, so that an offer would not have to wait or drop?
+  bool has_room() const noexcept { return box_.size_approx() < box_.capacity(); }
+
+  /// How many messages wait?
+  std::size_t depth() const noexcept { return box_.size_approx(); }
+
+  /// Ends the intake, and waits until all messages are taken; but not in a handler of its own,
+  /// which keeps this thread from taking them.
+  ///
+  /// Returns   closed; timeout; stopped
+  template <class Deadline, stoppable_token S>
+  queue_status close_and_wait(const Deadline& deadline, const S& token) {
+    if (this->runs_here()) return queue_status::closed;
+    return mailbox_access::close_and_wait_until(box_, deadline, token);
+  }
+
+  void drain() noexcept override {
+    box_.close();
+    this->leave_list();
+    if (!this->runs_here()) this->wait_for_runs();
+  }
   bool is_open() const noexcept override { return !box_.is_closed(); }
   void close() noexcept override { box_.close(); }
   void announce_end() noexcept override { box_.close(); }
@@ -9914,22 +10149,27 @@ public:
 
   template <class F, stoppable_token S>
   queue_status run(F& handler, S token) {
+    const typename handler_gate::ongoing_run here{*this};
     return box_.run(
-        [&](envelope<T>&& taken) {
-          (void)this->run_handler([&] {
-            if constexpr (takes_delivery<F, T>) {
-              handler(open(std::move(taken)));
-            } else {
-              handler(std::as_const(taken.value));
-            }
-          });
-        },
+        [&](envelope<T>&& taken) { (void)this->run_handler([&] { hand_over(handler, taken); }); },
         token);
   }
 
   std::uint64_t missed() const noexcept { return lost_.load(memory_order::relaxed); } // (I1)
 
 private:
+  template <class F>
+  void hand_over(F& handler, envelope<T>& taken) {
+    if constexpr (takes_delivery<F, T>) {
+      delivery<T> next = open(std::move(taken));
+      this->call_handler(next.value, next.sequence, next.topic(),
+                         [&] { handler(std::move(next)); });
+    } else {
+      this->call_handler(taken.value, taken.sequence, taken.topic,
+                         [&] { handler(std::as_const(taken.value)); });
+    }
+  }
+
   void drop_messages() noexcept override {
     while (box_.try_pop()) {
     }
@@ -9946,25 +10186,6 @@ private:
       if (messages != 0) of.lost_.fetch_add(messages, memory_order::relaxed); // (I1)
     }
   };
-
-  template <class Sent>
-  queue_status push(Sent&& sent, patience wait) {
-    if (wait == patience::wait) {
-      const bool in = box_.push(std::forward<Sent>(sent));
-      return in ? queue_status::success : queue_status::closed;
-    }
-    const auto status = box_.try_push_for(std::forward<Sent>(sent), std::chrono::milliseconds{1});
-    return status == queue_status::timeout ? queue_status::full : status;
-  }
-
-  queue_status put(envelope<T>& sent, transfer how, std::size_t& lost) {
-    for (;;) {
-      const queue_status status =
-          how == transfer::move ? box_.try_push(std::move(sent), lost) : box_.try_push(sent, lost);
-      if (status != queue_status::busy) return status;
-      yield();
-    }
-  }
 
   /// What was lost before this message and has not been told: under drop_oldest what was discarded
   /// until now, else what had been refused when the message was sent.
@@ -10012,18 +10233,19 @@ public:
       : subscriber<T>{std::move(wanted), subscription_options{}, std::move(list)},
         handler_(std::in_place, std::forward<G>(handler)) {}
 
-  queue_status offer(envelope<T>& sent, transfer, patience, std::size_t&) override {
+  queue_status offer(envelope<T>& sent, transfer, std::size_t&) override {
     return this->run_handler([&] {
       if constexpr (takes_delivery<F, T>) {
-        const ref<const counted> keeper{this};
-        (*handler_)(delivery<T>{T(sent.value), sent.sequence, 0, sent.topic, keeper});
+        delivery<T> next{T(sent.value), sent.sequence, 0, sent.topic, ref<const counted>{this}};
+        this->call_handler(next.value, sent.sequence, sent.topic,
+                           [&] { (*handler_)(std::move(next)); });
       } else {
-        (*handler_)(std::as_const(sent.value));
+        this->call_handler(sent.value, sent.sequence, sent.topic,
+                           [&] { (*handler_)(std::as_const(sent.value)); });
       }
     });
   }
-  bool blocks() const noexcept override { return false; }
-  bool has_room() const noexcept override { return true; }
+  void drain() noexcept override { this->cancel(); }
   bool is_open() const noexcept override { return !this->is_cancelled(); }
   void close() noexcept override {}
   void announce_end() noexcept override { this->refuse(); }
@@ -10057,6 +10279,7 @@ private:
 //   (I2)  a place in a round orders nothing
 
 #include <bit>         // countr_zero
+#include <chrono>      // milliseconds
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
 #include <exception>   // current_exception, exception_ptr, rethrow_exception
@@ -10072,6 +10295,8 @@ struct publish_result {
   std::size_t matched;   ///< destinations: subscriptions of their own, and groups
   std::size_t delivered; ///< of these, how many have it
   std::size_t dropped;   ///< messages, this or older ones, that overflow policies discarded for it
+  std::size_t refused = 0; ///< of those that matched, how many had no room: their policy is reject,
+                           ///< the wait for them has ended, or they wait for this thread's handler
 };
 
 namespace detail {
@@ -10090,13 +10315,23 @@ struct destination {
   ref<round> turns; // none for a loner
 
   /// Offers the message to the member whose turn it is; to the next if that one has no room, or has
-  /// left. While none has room, and it is to wait, it waits for each a moment.
+  /// left.
   ///
   /// Returns   what the member answered; busy for full, if that is worth waiting for
-  queue_status offer(envelope<T>& sent, transfer how, patience wait, std::size_t& dropped) const;
+  queue_status offer(envelope<T>& sent, transfer how, std::size_t& dropped) const;
+
+  /// Waits until one of them has it, for a moment for each that is worth it.
+  ///
+  /// Returns   what the member answered; timeout; stopped
+  template <class Deadline, stoppable_token S>
+  queue_status await(envelope<T>& sent, transfer how, const patience<Deadline, S>& limit,
+                     std::size_t& dropped) const;
 
 private:
-  std::size_t first_choice(patience wait) const noexcept;
+  queue_status offer_from(std::size_t first, envelope<T>& sent, transfer how,
+                          std::size_t& dropped) const;
+  std::size_t first_with_room(std::size_t turn) const noexcept;
+  queued_subscriber<T>* worth_waiting(std::size_t turn) const noexcept;
 };
 
 /// All destinations of one topic.
@@ -10105,11 +10340,12 @@ struct destinations : counted {
   std::vector<destination<T>> all;
 
   /// Gives the message to all of them: first to those that need no waiting, then, one after the
-  /// other, to those that block. Moves it to the last one.
+  /// other, to those that block, until the patience is over. Moves it to the last one.
   ///
   /// Throws    the first exception of a handler, or of a copy of the message, after everybody else
   ///           was served
-  publish_result publish(envelope<T>& sent) const;
+  template <class Deadline, stoppable_token S>
+  publish_result publish(envelope<T>& sent, const patience<Deadline, S>& limit) const;
 
 private:
   static void count(queue_status status, publish_result& result) noexcept;
@@ -10132,54 +10368,97 @@ void run_guarded(F&& call, [[maybe_unused]] std::exception_ptr& first) {
 // ---- Definitions, in the order of the classes
 
 template <class T>
-std::size_t destination<T>::first_choice(patience wait) const noexcept {
-  if (members.size() == 1) return 0;
-  const std::size_t turn = wait == patience::none
-                               ? turns->turn.fetch_add(1, memory_order::relaxed) // (I2)
-                               : turns->turn.load(memory_order::relaxed);        // (I2)
+queue_status destination<T>::offer(envelope<T>& sent, transfer how, std::size_t& dropped) const {
+  if (members.size() == 1) return offer_from(0, sent, how, dropped);
+  const std::size_t turn = turns->turn.fetch_add(1, memory_order::relaxed); // (I2)
+  return offer_from(first_with_room(turn), sent, how, dropped);
+}
+
+template <class T>
+template <class Deadline, stoppable_token S>
+queue_status destination<T>::await(envelope<T>& sent, transfer how,
+                                   const patience<Deadline, S>& limit, std::size_t& dropped) const {
+  constexpr std::chrono::milliseconds moment{1};
+  for (;;) {
+    const std::size_t turn = turns ? turns->turn.load(memory_order::relaxed) : 0; // (I2)
+    queued_subscriber<T>* const one = worth_waiting(turn);
+    queue_status status = queue_status::timeout;
+    if (one != nullptr && members.size() == 1) {
+      return one->offer_until(sent, how, limit.deadline, limit.token);
+    }
+    if (one != nullptr) status = one->offer_until(sent, how, steady_deadline{moment}, limit.token);
+    if (status == queue_status::timeout || status == queue_status::closed) {
+      status = offer_from(first_with_room(turn), sent, how, dropped);
+    }
+    if (status != queue_status::busy) return status;
+    const queue_status verdict = limit.verdict();
+    if (verdict != queue_status::success) return verdict;
+  }
+}
+
+template <class T>
+queue_status destination<T>::offer_from(std::size_t first, envelope<T>& sent, transfer how,
+                                        std::size_t& dropped) const {
+  for (std::size_t i = 0; i != members.size(); ++i) {
+    subscriber<T>& member = *members[(first + i) % members.size()];
+    const queue_status status = member.offer(sent, how, dropped);
+    if (status == queue_status::closed) continue;
+    if (status != queue_status::full || !member.queue()->blocks()) return status;
+    return worth_waiting(first) != nullptr ? queue_status::busy : status;
+  }
+  return queue_status::closed;
+}
+
+template <class T>
+std::size_t destination<T>::first_with_room(std::size_t turn) const noexcept {
   for (std::size_t i = 0; i != members.size(); ++i) {
     const std::size_t candidate = (turn + i) % members.size();
-    if (members[candidate]->has_room()) return candidate;
+    if (members.size() == 1 || members[candidate]->queue()->has_room()) return candidate;
   }
   return turn % members.size();
 }
 
+/// The first from `turn` on that blocks, and may be waited for.
 template <class T>
-queue_status destination<T>::offer(envelope<T>& sent, transfer how, patience wait,
-                                   std::size_t& dropped) const {
-  const bool alone = members.size() == 1;
-  for (;;) {
-    const std::size_t first = first_choice(wait);
-    queue_status status = queue_status::closed;
-    for (std::size_t i = 0; i != members.size() && status == queue_status::closed; ++i) {
-      subscriber<T>& member = *members[(first + i) % members.size()];
-      status = member.offer(sent, how, alone || wait == patience::none ? wait : patience::moment,
-                            dropped);
-      if (status == queue_status::full && member.blocks()) status = queue_status::busy;
-    }
-    if (status != queue_status::busy || wait == patience::none) return status;
+queued_subscriber<T>* destination<T>::worth_waiting(std::size_t turn) const noexcept {
+  for (std::size_t i = 0; i != members.size(); ++i) {
+    auto* const one = members[(turn + i) % members.size()]->queue();
+    if (one != nullptr && one->is_worth_waiting()) return one;
   }
+  return nullptr;
 }
 
 template <class T>
 void destinations<T>::count(queue_status status, publish_result& result) noexcept {
-  if (status == queue_status::success) ++result.delivered;
-  if (status == queue_status::closed) --result.matched; // it has left meanwhile
+  switch (status) {
+  case queue_status::success: ++result.delivered; break;
+  case queue_status::closed: --result.matched; break; // it has left meanwhile
+  case queue_status::full:
+  case queue_status::timeout:
+  case queue_status::stopped: ++result.refused; break;
+  default: break; // busy: later; dropped is counted in messages
+  }
 }
 
 template <class T>
-publish_result destinations<T>::publish(envelope<T>& sent) const {
+template <class Deadline, stoppable_token S>
+publish_result destinations<T>::publish(envelope<T>& sent,
+                                        const patience<Deadline, S>& limit) const {
   publish_result result{all.size(), 0, 0};
   std::exception_ptr failure;
   std::uint64_t waiting = 0; // a bit for each of the first 64 that has no room and blocks
   for (std::size_t i = 0; i != all.size(); ++i) {
-    const bool is_last = i + 1 == all.size() && waiting == 0;
+    const auto how = i + 1 == all.size() && waiting == 0 ? transfer::move : transfer::copy;
     run_guarded(
         [&] {
-          const queue_status status =
-              all[i].offer(sent, is_last ? transfer::move : transfer::copy,
-                           i < 64 ? patience::none : patience::wait, result.dropped);
-          if (status == queue_status::busy) waiting |= std::uint64_t{1} << i;
+          queue_status status = all[i].offer(sent, how, result.dropped);
+          if (status == queue_status::busy) {
+            if (i < 64) {
+              waiting |= std::uint64_t{1} << i;
+            } else {
+              status = all[i].await(sent, how, limit, result.dropped);
+            }
+          }
           count(status, result);
         },
         failure);
@@ -10190,7 +10469,7 @@ publish_result destinations<T>::publish(envelope<T>& sent) const {
     run_guarded(
         [&] {
           const auto how = waiting == 0 ? transfer::move : transfer::copy;
-          count(slow.offer(sent, how, patience::wait, result.dropped), result);
+          count(slow.await(sent, how, limit, result.dropped), result);
         },
         failure);
   }
@@ -10227,11 +10506,12 @@ publish_result destinations<T>::publish(envelope<T>& sent) const {
 //         that somebody still holds: its mailbox is closed and refuses
 //   (I2)  the members of one group that match a topic are one destination, whatever their filters
 //         (the rule of NATS queue groups: one group, one delivery)
-//   (I3)  a place in a round, or a number in a sequence, orders nothing
+//   (I3)  a number in a sequence orders nothing
 //   (I4)  what the lock protects is touched with the lock held; objects of users are destroyed, and
 //         their code runs, without it
 
 #include <algorithm>   // any_of, find_if, none_of
+#include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
 #include <exception>   // exception_ptr, rethrow_exception
 #include <string>      // string
@@ -10239,7 +10519,16 @@ publish_result destinations<T>::publish(envelope<T>& sent) const {
 #include <utility>     // move, pair
 #include <vector>      // erase_if, vector
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline v0 {
+
+/// What was left when the wait for the end of a dispatcher was over.
+struct close_report {
+  queue_status status;       ///< closed: everything was taken; or why it was not: timeout, stopped
+  std::size_t subscriptions; ///< with messages in their mailbox
+  std::size_t messages;      ///< in all of these
+};
+
+namespace detail {
 
 /// One topic.
 template <class T>
@@ -10266,7 +10555,8 @@ private:
 template <class T>
 class routing final : public subscriber_list<T> {
 public:
-  explicit routing(dialect rules) : rules_{rules} {}
+  explicit routing(dialect rules, error_hook<T> told = {})
+      : subscriber_list<T>{std::move(told)}, rules_{rules} {}
 
   dialect rules() const noexcept { return rules_; }
   grace_period& period() noexcept { return period_; }
@@ -10285,8 +10575,15 @@ public:
   void add(const ref<subscriber<T>>& added);
   void remove(subscriber<T>& gone) noexcept override;
 
-  /// Forgets all subscribers and accepts no more. Their mailboxes are closed, not emptied.
+  /// Gives nobody a message any more, and accepts no more subscribers. Their mailboxes are closed,
+  /// not emptied.
   void close() noexcept;
+
+  /// The same, and waits until the mailboxes are empty.
+  ///
+  /// Throws    std::bad_alloc; it is closed then
+  template <class Deadline, stoppable_token S>
+  close_report close(const patience<Deadline, S>& limit);
 
 private:
   using list = ref<const destinations<T>>;
@@ -10301,6 +10598,7 @@ private:
   mutable grace_period period_;
   name_table<route<T>> routes_;                 // (I4), but for find
   std::vector<ref<subscriber<T>>> subscribers_; // (I4)
+  std::vector<ref<subscriber<T>>> ended_;       // (I4): once closed, those with a mailbox
   std::vector<ref<round>> rounds_;              // (I4)
   bool closed_ = false;                         // (I4)
   const list nobody_ = make_counted<destinations<T>>();
@@ -10333,7 +10631,12 @@ void routing<T>::add(const ref<subscriber<T>>& added) {
     const lock_guard locked{lock_};
     if (!closed_) {
       subscribers_.push_back(added);
-      run_guarded([&] { old = rebuild_matching(added->filter()); }, failure);
+      run_guarded(
+          [&] {
+            ended_.reserve(subscribers_.capacity());
+            old = rebuild_matching(added->filter());
+          },
+          failure);
       if (!failure) return;
       subscribers_.pop_back();
     }
@@ -10351,11 +10654,13 @@ void routing<T>::remove(subscriber<T>& gone) noexcept {
   rebuilt old;             // dropped after the lock
   ref<subscriber<T>> last; // likewise
   const lock_guard locked{lock_};
+  auto& all = closed_ ? ended_ : subscribers_;
   const auto is = [&](const auto& each) { return each.get() == &gone; };
-  const auto found = std::find_if(subscribers_.begin(), subscribers_.end(), is);
-  if (found == subscribers_.end()) return;
+  const auto found = std::find_if(all.begin(), all.end(), is);
+  if (found == all.end()) return;
   last = std::move(*found);
-  subscribers_.erase(found);
+  all.erase(found);
+  if (closed_) return;
   std::erase_if(rounds_, [&](const auto& turns) {
     return std::none_of(subscribers_.begin(), subscribers_.end(),
                         [&](const auto& each) { return each->group() == turns->name; });
@@ -10373,6 +10678,9 @@ void routing<T>::close() noexcept {
     const lock_guard locked{lock_};
     if (closed_) return;
     closed_ = true;
+    for (const auto& each : subscribers_) {
+      if (each->queue() != nullptr) ended_.push_back(each); // there is room: see add()
+    }
     gone.swap(subscribers_);
     for (const auto& each : routes_.entries()) {
       const list old = each->list.replace(nobody_);
@@ -10381,6 +10689,28 @@ void routing<T>::close() noexcept {
   }
   for (const auto& each : gone) each->announce_end();
   for (const auto& each : gone) each->finish();
+}
+
+template <class T>
+template <class Deadline, stoppable_token S>
+close_report routing<T>::close(const patience<Deadline, S>& limit) {
+  close();
+  std::vector<ref<subscriber<T>>> ended;
+  {
+    const lock_guard locked{lock_};
+    ended = ended_;
+  }
+  close_report result{queue_status::closed, 0, 0};
+  for (const auto& each : ended) {
+    const queue_status status = each->queue()->close_and_wait(limit.deadline, limit.token);
+    if (status != queue_status::closed) result.status = status;
+  }
+  for (const auto& each : ended) {
+    const std::size_t depth = each->queue()->depth();
+    result.subscriptions += depth == 0 ? 0 : 1;
+    result.messages += depth;
+  }
+  return result;
 }
 
 /// The destinations of a name, from the subscribers of this moment.
@@ -10430,7 +10760,8 @@ typename routing<T>::rebuilt routing<T>::rebuild_matching(const topic_filter& fi
   return lists;
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace detail
+} // namespace mailroom::inline v0
 
 #endif // MAILROOM_TOPIC_ROUTING_HPP
 
@@ -10527,7 +10858,21 @@ public:
     if (kept) kept->cancel();
   }
 
-  /// Can it still get new messages? Not after cancel(), nor when the dispatcher is closed.
+  /// Ends the intake, and waits until the threads that are in run() have handed out what is queued.
+  /// What nobody runs is not waited for: it can be popped, and then the answer is closed. Called by
+  /// a handler of the subscription, it waits for nobody, and run() goes on to the end of what is
+  /// queued. A subscription that was made with on() is cancelled.
+  ///
+  /// Caller    anyone, also a handler of the subscription; but not a stop callback of its run
+  /// Progress  blocking: waits for handlers, for other changes of subscriptions, and for publishers
+  ///           that are just picking up their list
+  void drain() noexcept {
+    const auto kept = subscriber_; // a handler may destroy the subscription
+    if (kept) kept->drain();
+  }
+
+  /// Can it still get new messages? Not after cancel() or drain(), nor when the dispatcher is
+  /// closed.
   ///
   /// Caller    anyone
   /// Progress  wait-free
@@ -10579,16 +10924,18 @@ private:
 //            order, nor between a message and one that was published because of it.
 //   Loss     none with overflow::block and reject answers it; what a policy discards is counted,
 //            told to the subscriber with the next delivery, and to the publisher.
-//   Failure  a handler that throws costs its own message; all others are still served.
+//   Failure  a handler that throws costs its own message; all others are still served. The
+//            exception goes to on_error, if the dispatcher was made with one.
 //   Life     subscribing, cancelling, publishing and closing are legal inside handlers. Dispatcher,
 //            subscriptions, handles and deliveries may be destroyed in any order.
 //
-// One way to hang is left to the user: a handler that publishes to its own subscription, or to
-// another whose handler waits for it, with overflow::block and a full mailbox, waits for itself.
+// A publish in a handler never waits for the subscription of that handler, which would be for
+// ever: it is refused there, and says so. Where several handlers wait for each other in a circle,
+// only a limit of the publish ends it.
 //
 // Sources: the words and rules are those of NATS (subjects, queue groups).
 
-#include <concepts>    // copy_constructible
+#include <concepts>    // copy_constructible, invocable
 #include <cstdint>     // uint64_t
 #include <string_view> // string_view
 #include <type_traits> // decay
@@ -10626,11 +10973,24 @@ public:
   ///           room, one full mailbox after the other, when all others (of the first 64) have the
   ///           message
   /// Cost      one load, and a push for each destination; a copy of the message for each but one
-  /// Throws    the first exception of a handler, or of a copy of the message, after everybody else
-  ///           was served
+  /// Throws    the first exception of a handler (unless there is an on_error), or of a copy of the
+  ///           message, after everybody else was served
   /// Orders    all before the call happens before the handling of the message
-  publish_result publish(const T& value);
-  publish_result publish(T&& value);
+  publish_result publish(const T& value) { return send(value, detail::for_ever); }
+  publish_result publish(T&& value) { return send(std::move(value), detail::for_ever); }
+
+  /// The same, but waits for room no longer than a duration, a point in time on any clock, a stop
+  /// token, or one of the first two and a token say: publish(value, 10ms, token).
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  publish_result publish(const T& value, Limits... limits) {
+    return send(value, detail::patience_of(std::move(limits)...));
+  }
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  publish_result publish(T&& value, Limits... limits) {
+    return send(std::move(value), detail::patience_of(std::move(limits)...));
+  }
 
   /// Would anybody get a message that is published now?
   ///
@@ -10671,8 +11031,8 @@ private:
     if (!seen_ || !route_->list.is_current(seen_)) seen_ = route_->list.load(routing_->period());
     return *seen_;
   }
-  template <class U>
-  publish_result send(U&& value);
+  template <class U, class Limit>
+  publish_result send(U&& value, const Limit& limit);
 
   detail::ref<detail::routing<T>> routing_; // keeps the route
   detail::route<T>* route_;
@@ -10693,6 +11053,15 @@ public:
   explicit dispatcher(dialect rules = dialect::nats)
       : routing_{detail::make_counted<detail::routing<T>>(rules)} {}
 
+  /// The same with somebody who is told, by the thread in which it happens, in several perhaps at
+  /// once, when a handler throws. `on_error` gets a `const handler_failure<T>&` and may not throw.
+  /// Without one the exception goes to the publisher, or to the caller of run.
+  template <class F>
+    requires std::invocable<std::decay_t<F>&, const handler_failure<T>&>
+  dispatcher(dialect rules, F&& on_error)
+      : routing_{detail::make_counted<detail::routing<T>>(
+            rules, detail::error_hook<T>{std::forward<F>(on_error)})} {}
+
   /// Closes. Subscriptions and handles may live on.
   ~dispatcher() { close(); }
 
@@ -10707,8 +11076,24 @@ public:
   /// Cost      finding the name and five RMWs more than with a handle; a name is remembered as long
   ///           as the dispatcher or anything of it lives
   /// Throws    also std::invalid_argument for a name that the dialect does not allow
-  publish_result publish(std::string_view name, const T& value) { return send(name, value); }
-  publish_result publish(std::string_view name, T&& value) { return send(name, std::move(value)); }
+  publish_result publish(std::string_view name, const T& value) {
+    return send(name, value, detail::for_ever);
+  }
+  publish_result publish(std::string_view name, T&& value) {
+    return send(name, std::move(value), detail::for_ever);
+  }
+
+  /// The same with a limit, as for topic::publish: publish(name, value, 10ms, token).
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  publish_result publish(std::string_view name, const T& value, Limits... limits) {
+    return send(name, value, detail::patience_of(std::move(limits)...));
+  }
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  publish_result publish(std::string_view name, T&& value, Limits... limits) {
+    return send(name, std::move(value), detail::patience_of(std::move(limits)...));
+  }
 
   /// Makes a handle for a name.
   ///
@@ -10769,9 +11154,23 @@ public:
   ///           are just picking up their list
   void close() noexcept { routing_->close(); }
 
+  /// The same, and waits until what is queued was taken, for a duration, until a point in time, a
+  /// stop, or one of the first two and a stop: close(1s, token). In a handler that a subscription's
+  /// run calls, that subscription is not waited for. May be called behind close().
+  ///
+  /// Caller    anyone, also a handler
+  /// Progress  blocking: as close(), and waits for the pops of all subscriptions
+  /// Throws    std::bad_alloc; it is closed then
+  /// Returns   closed, or why it was not waited for any longer; and how much was left then
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  close_report close(Limits... limits) {
+    return routing_->close(detail::patience_of(std::move(limits)...));
+  }
+
 private:
-  template <class U>
-  publish_result send(std::string_view name, U&& value);
+  template <class U, class Limit>
+  publish_result send(std::string_view name, U&& value, const Limit& limit);
 
   detail::ref<detail::routing<T>> routing_;
 };
@@ -10779,34 +11178,24 @@ private:
 // ---- Definitions, in the order of the classes
 
 template <message T>
-publish_result topic<T>::publish(const T& value) {
-  return send(value);
-}
-
-template <message T>
-publish_result topic<T>::publish(T&& value) {
-  return send(std::move(value));
-}
-
-template <message T>
-template <class U>
-publish_result topic<T>::send(U&& value) {
+template <class U, class Limit>
+publish_result topic<T>::send(U&& value, const Limit& limit) {
   const std::uint64_t number = sequence_++;
   if (current().all.empty()) return {0, 0, 0};
   detail::envelope<T> sent{T(std::forward<U>(value)), number, route_->name(), 0};
   const borrowed now{*this}; // its subscribers keep the name, should a handler destroy the handle
-  return now.held->publish(sent);
+  return now.held->publish(sent, limit);
 }
 
 template <message T>
-template <class U>
-publish_result dispatcher<T>::send(std::string_view name, U&& value) {
+template <class U, class Limit>
+publish_result dispatcher<T>::send(std::string_view name, U&& value, const Limit& limit) {
   detail::route<T>& to = routing_->intern(name);
   const std::uint64_t number = to.next_sequence();
   const auto list = to.list.load(routing_->period());
   if (list->all.empty()) return {0, 0, 0};
   detail::envelope<T> sent{T(std::forward<U>(value)), number, to.name(), 0};
-  return list->publish(sent);
+  return list->publish(sent, limit);
 }
 
 } // namespace mailroom::inline v0

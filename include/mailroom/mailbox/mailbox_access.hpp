@@ -2,10 +2,11 @@
 #ifndef MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
 #define MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
 
-// What select and the coroutines need of a mailbox that its users do not: one attempt, where to
-// wait for the next, and the fence between.
+// What select, the coroutines and the topics need of a mailbox that its users do not: one attempt,
+// where to wait for the next, and the fence between; and waits with a deadline of any kind.
 
 #include <mailroom/core/status.hpp>
+#include <mailroom/core/concepts.hpp>
 #include <mailroom/mailbox/waiter.hpp>
 #include <mailroom/mailbox/options.hpp>
 
@@ -48,6 +49,15 @@ struct mailbox_access {
   template <class Box, class U>
   static queue_status attempt_push(Box& box, U&& value) {
     return box.attempt_push(std::forward<U>(value));
+  }
+  /// As the timed calls of a mailbox, of which each takes the deadline in a form of its own.
+  template <class Box, class U, class Deadline, stoppable_token S>
+  static queue_status push_until(Box& box, U&& value, const Deadline& deadline, const S& token) {
+    return box.push_or_wait(std::forward<U>(value), deadline, token);
+  }
+  template <class Box, class Deadline, stoppable_token S>
+  static queue_status close_and_wait_until(Box& box, const Deadline& deadline, const S& token) {
+    return box.close_and_await(deadline, token);
   }
 };
 

@@ -7,6 +7,7 @@
 //      subscription_options   how much may wait for it, and what happens to more; its group
 //      delivery               a message with the name that it was published to, its number, and how
 //                             many were lost before it
+//      handler_failure        what the dispatcher's on_error is told when a handler throws
 //
 // A handler takes a delivery, or just the message.
 
@@ -17,6 +18,7 @@
 
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
+#include <exception>   // exception_ptr
 #include <string_view> // string_view
 #include <type_traits> // is_invocable
 #include <utility>     // move
@@ -53,6 +55,16 @@ struct delivery {
 private:
   std::string_view topic_;
   detail::ref<const detail::counted> keeper_; // what the name lives in
+};
+
+/// A handler has thrown.
+template <message T>
+struct handler_failure {
+  const std::exception_ptr& error;
+  const T& value;           ///< as the handler has left it
+  std::uint64_t sequence;   ///< as in delivery
+  std::string_view topic;   ///< likewise
+  const char* subscription; ///< its name, from the options
 };
 
 namespace detail {

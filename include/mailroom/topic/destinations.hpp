@@ -17,10 +17,15 @@
 #include <mailroom/detail/platform.hpp>
 #include <mailroom/detail/counted.hpp>
 #include <mailroom/core/status.hpp>
+#include <mailroom/core/concepts.hpp>
+#include <mailroom/core/clock.hpp>
+#include <mailroom/topic/patience.hpp>
 #include <mailroom/topic/delivery.hpp>
 #include <mailroom/topic/subscriber.hpp>
+#include <mailroom/topic/queued_subscriber.hpp>
 
 #include <bit>         // countr_zero
+#include <chrono>      // milliseconds
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
 #include <exception>   // current_exception, exception_ptr, rethrow_exception
@@ -36,6 +41,8 @@ struct publish_result {
   std::size_t matched;   ///< destinations: subscriptions of their own, and groups
   std::size_t delivered; ///< of these, how many have it
   std::size_t dropped;   ///< messages, this or older ones, that overflow policies discarded for it
+  std::size_t refused = 0; ///< of those that matched, how many had no room: their policy is reject,
+                           ///< the wait for them has ended, or they wait for this thread's handler
 };
 
 namespace detail {
@@ -54,13 +61,23 @@ struct destination {
   ref<round> turns; // none for a loner
 
   /// Offers the message to the member whose turn it is; to the next if that one has no room, or has
-  /// left. While none has room, and it is to wait, it waits for each a moment.
+  /// left.
   ///
   /// Returns   what the member answered; busy for full, if that is worth waiting for
-  queue_status offer(envelope<T>& sent, transfer how, patience wait, std::size_t& dropped) const;
+  queue_status offer(envelope<T>& sent, transfer how, std::size_t& dropped) const;
+
+  /// Waits until one of them has it, for a moment for each that is worth it.
+  ///
+  /// Returns   what the member answered; timeout; stopped
+  template <class Deadline, stoppable_token S>
+  queue_status await(envelope<T>& sent, transfer how, const patience<Deadline, S>& limit,
+                     std::size_t& dropped) const;
 
 private:
-  std::size_t first_choice(patience wait) const noexcept;
+  queue_status offer_from(std::size_t first, envelope<T>& sent, transfer how,
+                          std::size_t& dropped) const;
+  std::size_t first_with_room(std::size_t turn) const noexcept;
+  queued_subscriber<T>* worth_waiting(std::size_t turn) const noexcept;
 };
 
 /// All destinations of one topic.
@@ -69,11 +86,12 @@ struct destinations : counted {
   std::vector<destination<T>> all;
 
   /// Gives the message to all of them: first to those that need no waiting, then, one after the
-  /// other, to those that block. Moves it to the last one.
+  /// other, to those that block, until the patience is over. Moves it to the last one.
   ///
   /// Throws    the first exception of a handler, or of a copy of the message, after everybody else
   ///           was served
-  publish_result publish(envelope<T>& sent) const;
+  template <class Deadline, stoppable_token S>
+  publish_result publish(envelope<T>& sent, const patience<Deadline, S>& limit) const;
 
 private:
   static void count(queue_status status, publish_result& result) noexcept;
@@ -96,54 +114,97 @@ void run_guarded(F&& call, [[maybe_unused]] std::exception_ptr& first) {
 // ---- Definitions, in the order of the classes
 
 template <class T>
-std::size_t destination<T>::first_choice(patience wait) const noexcept {
-  if (members.size() == 1) return 0;
-  const std::size_t turn = wait == patience::none
-                               ? turns->turn.fetch_add(1, memory_order::relaxed) // (I2)
-                               : turns->turn.load(memory_order::relaxed);        // (I2)
+queue_status destination<T>::offer(envelope<T>& sent, transfer how, std::size_t& dropped) const {
+  if (members.size() == 1) return offer_from(0, sent, how, dropped);
+  const std::size_t turn = turns->turn.fetch_add(1, memory_order::relaxed); // (I2)
+  return offer_from(first_with_room(turn), sent, how, dropped);
+}
+
+template <class T>
+template <class Deadline, stoppable_token S>
+queue_status destination<T>::await(envelope<T>& sent, transfer how,
+                                   const patience<Deadline, S>& limit, std::size_t& dropped) const {
+  constexpr std::chrono::milliseconds moment{1};
+  for (;;) {
+    const std::size_t turn = turns ? turns->turn.load(memory_order::relaxed) : 0; // (I2)
+    queued_subscriber<T>* const one = worth_waiting(turn);
+    queue_status status = queue_status::timeout;
+    if (one != nullptr && members.size() == 1) {
+      return one->offer_until(sent, how, limit.deadline, limit.token);
+    }
+    if (one != nullptr) status = one->offer_until(sent, how, steady_deadline{moment}, limit.token);
+    if (status == queue_status::timeout || status == queue_status::closed) {
+      status = offer_from(first_with_room(turn), sent, how, dropped);
+    }
+    if (status != queue_status::busy) return status;
+    const queue_status verdict = limit.verdict();
+    if (verdict != queue_status::success) return verdict;
+  }
+}
+
+template <class T>
+queue_status destination<T>::offer_from(std::size_t first, envelope<T>& sent, transfer how,
+                                        std::size_t& dropped) const {
+  for (std::size_t i = 0; i != members.size(); ++i) {
+    subscriber<T>& member = *members[(first + i) % members.size()];
+    const queue_status status = member.offer(sent, how, dropped);
+    if (status == queue_status::closed) continue;
+    if (status != queue_status::full || !member.queue()->blocks()) return status;
+    return worth_waiting(first) != nullptr ? queue_status::busy : status;
+  }
+  return queue_status::closed;
+}
+
+template <class T>
+std::size_t destination<T>::first_with_room(std::size_t turn) const noexcept {
   for (std::size_t i = 0; i != members.size(); ++i) {
     const std::size_t candidate = (turn + i) % members.size();
-    if (members[candidate]->has_room()) return candidate;
+    if (members.size() == 1 || members[candidate]->queue()->has_room()) return candidate;
   }
   return turn % members.size();
 }
 
+/// The first from `turn` on that blocks, and may be waited for.
 template <class T>
-queue_status destination<T>::offer(envelope<T>& sent, transfer how, patience wait,
-                                   std::size_t& dropped) const {
-  const bool alone = members.size() == 1;
-  for (;;) {
-    const std::size_t first = first_choice(wait);
-    queue_status status = queue_status::closed;
-    for (std::size_t i = 0; i != members.size() && status == queue_status::closed; ++i) {
-      subscriber<T>& member = *members[(first + i) % members.size()];
-      status = member.offer(sent, how, alone || wait == patience::none ? wait : patience::moment,
-                            dropped);
-      if (status == queue_status::full && member.blocks()) status = queue_status::busy;
-    }
-    if (status != queue_status::busy || wait == patience::none) return status;
+queued_subscriber<T>* destination<T>::worth_waiting(std::size_t turn) const noexcept {
+  for (std::size_t i = 0; i != members.size(); ++i) {
+    auto* const one = members[(turn + i) % members.size()]->queue();
+    if (one != nullptr && one->is_worth_waiting()) return one;
   }
+  return nullptr;
 }
 
 template <class T>
 void destinations<T>::count(queue_status status, publish_result& result) noexcept {
-  if (status == queue_status::success) ++result.delivered;
-  if (status == queue_status::closed) --result.matched; // it has left meanwhile
+  switch (status) {
+  case queue_status::success: ++result.delivered; break;
+  case queue_status::closed: --result.matched; break; // it has left meanwhile
+  case queue_status::full:
+  case queue_status::timeout:
+  case queue_status::stopped: ++result.refused; break;
+  default: break; // busy: later; dropped is counted in messages
+  }
 }
 
 template <class T>
-publish_result destinations<T>::publish(envelope<T>& sent) const {
+template <class Deadline, stoppable_token S>
+publish_result destinations<T>::publish(envelope<T>& sent,
+                                        const patience<Deadline, S>& limit) const {
   publish_result result{all.size(), 0, 0};
   std::exception_ptr failure;
   std::uint64_t waiting = 0; // a bit for each of the first 64 that has no room and blocks
   for (std::size_t i = 0; i != all.size(); ++i) {
-    const bool is_last = i + 1 == all.size() && waiting == 0;
+    const auto how = i + 1 == all.size() && waiting == 0 ? transfer::move : transfer::copy;
     run_guarded(
         [&] {
-          const queue_status status =
-              all[i].offer(sent, is_last ? transfer::move : transfer::copy,
-                           i < 64 ? patience::none : patience::wait, result.dropped);
-          if (status == queue_status::busy) waiting |= std::uint64_t{1} << i;
+          queue_status status = all[i].offer(sent, how, result.dropped);
+          if (status == queue_status::busy) {
+            if (i < 64) {
+              waiting |= std::uint64_t{1} << i;
+            } else {
+              status = all[i].await(sent, how, limit, result.dropped);
+            }
+          }
           count(status, result);
         },
         failure);
@@ -154,7 +215,7 @@ publish_result destinations<T>::publish(envelope<T>& sent) const {
     run_guarded(
         [&] {
           const auto how = waiting == 0 ? transfer::move : transfer::copy;
-          count(slow.offer(sent, how, patience::wait, result.dropped), result);
+          count(slow.await(sent, how, limit, result.dropped), result);
         },
         failure);
   }

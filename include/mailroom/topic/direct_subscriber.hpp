@@ -28,18 +28,19 @@ public:
       : subscriber<T>{std::move(wanted), subscription_options{}, std::move(list)},
         handler_(std::in_place, std::forward<G>(handler)) {}
 
-  queue_status offer(envelope<T>& sent, transfer, patience, std::size_t&) override {
+  queue_status offer(envelope<T>& sent, transfer, std::size_t&) override {
     return this->run_handler([&] {
       if constexpr (takes_delivery<F, T>) {
-        const ref<const counted> keeper{this};
-        (*handler_)(delivery<T>{T(sent.value), sent.sequence, 0, sent.topic, keeper});
+        delivery<T> next{T(sent.value), sent.sequence, 0, sent.topic, ref<const counted>{this}};
+        this->call_handler(next.value, sent.sequence, sent.topic,
+                           [&] { (*handler_)(std::move(next)); });
       } else {
-        (*handler_)(std::as_const(sent.value));
+        this->call_handler(sent.value, sent.sequence, sent.topic,
+                           [&] { (*handler_)(std::as_const(sent.value)); });
       }
     });
   }
-  bool blocks() const noexcept override { return false; }
-  bool has_room() const noexcept override { return true; }
+  void drain() noexcept override { this->cancel(); }
   bool is_open() const noexcept override { return !this->is_cancelled(); }
   void close() noexcept override {}
   void announce_end() noexcept override { this->refuse(); }

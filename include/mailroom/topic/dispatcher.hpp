@@ -21,12 +21,14 @@
 //            order, nor between a message and one that was published because of it.
 //   Loss     none with overflow::block and reject answers it; what a policy discards is counted,
 //            told to the subscriber with the next delivery, and to the publisher.
-//   Failure  a handler that throws costs its own message; all others are still served.
+//   Failure  a handler that throws costs its own message; all others are still served. The
+//            exception goes to on_error, if the dispatcher was made with one.
 //   Life     subscribing, cancelling, publishing and closing are legal inside handlers. Dispatcher,
 //            subscriptions, handles and deliveries may be destroyed in any order.
 //
-// One way to hang is left to the user: a handler that publishes to its own subscription, or to
-// another whose handler waits for it, with overflow::block and a full mailbox, waits for itself.
+// A publish in a handler never waits for the subscription of that handler, which would be for
+// ever: it is refused there, and says so. Where several handlers wait for each other in a circle,
+// only a limit of the publish ends it.
 //
 // Sources: the words and rules are those of NATS (subjects, queue groups).
 
@@ -34,6 +36,7 @@
 #include <mailroom/detail/counted.hpp>
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/topic/filter.hpp>
+#include <mailroom/topic/patience.hpp>
 #include <mailroom/topic/delivery.hpp>
 #include <mailroom/topic/subscriber.hpp>
 #include <mailroom/topic/queued_subscriber.hpp>
@@ -42,7 +45,7 @@
 #include <mailroom/topic/destinations.hpp>
 #include <mailroom/topic/routing.hpp>
 
-#include <concepts>    // copy_constructible
+#include <concepts>    // copy_constructible, invocable
 #include <cstdint>     // uint64_t
 #include <string_view> // string_view
 #include <type_traits> // decay
@@ -80,11 +83,24 @@ public:
   ///           room, one full mailbox after the other, when all others (of the first 64) have the
   ///           message
   /// Cost      one load, and a push for each destination; a copy of the message for each but one
-  /// Throws    the first exception of a handler, or of a copy of the message, after everybody else
-  ///           was served
+  /// Throws    the first exception of a handler (unless there is an on_error), or of a copy of the
+  ///           message, after everybody else was served
   /// Orders    all before the call happens before the handling of the message
-  publish_result publish(const T& value);
-  publish_result publish(T&& value);
+  publish_result publish(const T& value) { return send(value, detail::for_ever); }
+  publish_result publish(T&& value) { return send(std::move(value), detail::for_ever); }
+
+  /// The same, but waits for room no longer than a duration, a point in time on any clock, a stop
+  /// token, or one of the first two and a token say: publish(value, 10ms, token).
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  publish_result publish(const T& value, Limits... limits) {
+    return send(value, detail::patience_of(std::move(limits)...));
+  }
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  publish_result publish(T&& value, Limits... limits) {
+    return send(std::move(value), detail::patience_of(std::move(limits)...));
+  }
 
   /// Would anybody get a message that is published now?
   ///
@@ -125,8 +141,8 @@ private:
     if (!seen_ || !route_->list.is_current(seen_)) seen_ = route_->list.load(routing_->period());
     return *seen_;
   }
-  template <class U>
-  publish_result send(U&& value);
+  template <class U, class Limit>
+  publish_result send(U&& value, const Limit& limit);
 
   detail::ref<detail::routing<T>> routing_; // keeps the route
   detail::route<T>* route_;
@@ -147,6 +163,15 @@ public:
   explicit dispatcher(dialect rules = dialect::nats)
       : routing_{detail::make_counted<detail::routing<T>>(rules)} {}
 
+  /// The same with somebody who is told, by the thread in which it happens, in several perhaps at
+  /// once, when a handler throws. `on_error` gets a `const handler_failure<T>&` and may not throw.
+  /// Without one the exception goes to the publisher, or to the caller of run.
+  template <class F>
+    requires std::invocable<std::decay_t<F>&, const handler_failure<T>&>
+  dispatcher(dialect rules, F&& on_error)
+      : routing_{detail::make_counted<detail::routing<T>>(
+            rules, detail::error_hook<T>{std::forward<F>(on_error)})} {}
+
   /// Closes. Subscriptions and handles may live on.
   ~dispatcher() { close(); }
 
@@ -161,8 +186,24 @@ public:
   /// Cost      finding the name and five RMWs more than with a handle; a name is remembered as long
   ///           as the dispatcher or anything of it lives
   /// Throws    also std::invalid_argument for a name that the dialect does not allow
-  publish_result publish(std::string_view name, const T& value) { return send(name, value); }
-  publish_result publish(std::string_view name, T&& value) { return send(name, std::move(value)); }
+  publish_result publish(std::string_view name, const T& value) {
+    return send(name, value, detail::for_ever);
+  }
+  publish_result publish(std::string_view name, T&& value) {
+    return send(name, std::move(value), detail::for_ever);
+  }
+
+  /// The same with a limit, as for topic::publish: publish(name, value, 10ms, token).
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  publish_result publish(std::string_view name, const T& value, Limits... limits) {
+    return send(name, value, detail::patience_of(std::move(limits)...));
+  }
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  publish_result publish(std::string_view name, T&& value, Limits... limits) {
+    return send(name, std::move(value), detail::patience_of(std::move(limits)...));
+  }
 
   /// Makes a handle for a name.
   ///
@@ -223,9 +264,23 @@ public:
   ///           are just picking up their list
   void close() noexcept { routing_->close(); }
 
+  /// The same, and waits until what is queued was taken, for a duration, until a point in time, a
+  /// stop, or one of the first two and a stop: close(1s, token). In a handler that a subscription's
+  /// run calls, that subscription is not waited for. May be called behind close().
+  ///
+  /// Caller    anyone, also a handler
+  /// Progress  blocking: as close(), and waits for the pops of all subscriptions
+  /// Throws    std::bad_alloc; it is closed then
+  /// Returns   closed, or why it was not waited for any longer; and how much was left then
+  template <class... Limits>
+    requires wait_limit<Limits...>
+  close_report close(Limits... limits) {
+    return routing_->close(detail::patience_of(std::move(limits)...));
+  }
+
 private:
-  template <class U>
-  publish_result send(std::string_view name, U&& value);
+  template <class U, class Limit>
+  publish_result send(std::string_view name, U&& value, const Limit& limit);
 
   detail::ref<detail::routing<T>> routing_;
 };
@@ -233,34 +288,24 @@ private:
 // ---- Definitions, in the order of the classes
 
 template <message T>
-publish_result topic<T>::publish(const T& value) {
-  return send(value);
-}
-
-template <message T>
-publish_result topic<T>::publish(T&& value) {
-  return send(std::move(value));
-}
-
-template <message T>
-template <class U>
-publish_result topic<T>::send(U&& value) {
+template <class U, class Limit>
+publish_result topic<T>::send(U&& value, const Limit& limit) {
   const std::uint64_t number = sequence_++;
   if (current().all.empty()) return {0, 0, 0};
   detail::envelope<T> sent{T(std::forward<U>(value)), number, route_->name(), 0};
   const borrowed now{*this}; // its subscribers keep the name, should a handler destroy the handle
-  return now.held->publish(sent);
+  return now.held->publish(sent, limit);
 }
 
 template <message T>
-template <class U>
-publish_result dispatcher<T>::send(std::string_view name, U&& value) {
+template <class U, class Limit>
+publish_result dispatcher<T>::send(std::string_view name, U&& value, const Limit& limit) {
   detail::route<T>& to = routing_->intern(name);
   const std::uint64_t number = to.next_sequence();
   const auto list = to.list.load(routing_->period());
   if (list->all.empty()) return {0, 0, 0};
   detail::envelope<T> sent{T(std::forward<U>(value)), number, to.name(), 0};
-  return list->publish(sent);
+  return list->publish(sent, limit);
 }
 
 } // namespace mailroom::inline v0

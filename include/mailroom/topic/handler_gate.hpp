@@ -16,12 +16,14 @@
 //         wait for it. It stops being excused before it stops running, and is looked at in the
 //         opposite order, so nobody is excused for another
 //   (I3)  whoever wants to destroy the handler has seen that nobody runs it; one of them does
+//   (I4)  who begins to hand out messages while others wait for the end of that need not be seen
 //
 // Memory order
 //   (D)   Dekker: whoever runs a handler counts itself and then looks at cancelled; refuse() sets
 //         cancelled and then the count is looked at; all four are seq_cst. One sees the other. And:
 //         whoever changes what others wait for does so by a seq_cst RMW, then looks for sleepers.
-//   (L)   left: what a handler did -> the cancel() that waited for it.
+//   (L)   left: what a handler did -> the cancel() that waited for it; what was done while messages
+//         were handed out -> who waited for the end of that.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
@@ -59,6 +61,14 @@ public:
   /// Returns   whether nobody runs a handler now, not even this thread
   bool wait_for_handlers() noexcept;
 
+  /// Is this thread in a handler of the subscription?
+  bool runs_here() const noexcept;
+
+  /// Waits for those who hand out messages.
+  ///
+  /// Caller    anyone but one of them
+  void wait_for_runs() noexcept;
+
   /// Destroys the handler, if nobody has yet. Whoever has seen, behind refuse(), that none runs
   /// calls it: the handler may own what keeps the subscriber alive. Who comes in later sees the
   /// cancellation and does not touch it.
@@ -67,6 +77,23 @@ public:
   }
 
 protected:
+  /// Hands out messages, as long as it lives.
+  class ongoing_run {
+  public:
+    explicit ongoing_run(handler_gate& owner) noexcept : of_{owner} {
+      of_.runs_.fetch_add(1, memory_order::relaxed); // (I4)
+    }
+    ongoing_run(const ongoing_run&) = delete;
+    ongoing_run& operator=(const ongoing_run&) = delete;
+    ~ongoing_run() {
+      of_.runs_.fetch_sub(1, memory_order::seq_cst); // (D) (L)
+      of_.idle_.notify_all();
+    }
+
+  private:
+    handler_gate& of_;
+  };
+
   /// Runs `call` as a handler, unless the subscription is cancelled.
   ///
   /// Returns   success or closed
@@ -96,6 +123,7 @@ private:
   atomic<std::uint32_t> dropped_;
   atomic<std::size_t> running_;
   atomic<std::size_t> excused_; // of these, how many have called cancel() themselves
+  atomic<std::size_t> runs_;
   event_count<wait_policy::park> idle_;
 };
 
@@ -109,6 +137,19 @@ inline bool handler_gate::wait_for_handlers() noexcept {
     return running <= excused ? queue_status::success : queue_status::empty;
   });
   return !is_inside;
+}
+
+inline bool handler_gate::runs_here() const noexcept {
+  const auto* frame = innermost_handler;
+  while (frame != nullptr && frame->owner != this) frame = frame->outer;
+  return frame != nullptr;
+}
+
+inline void handler_gate::wait_for_runs() noexcept {
+  (void)idle_.await(no_deadline{}, never_stop{}, [this]() noexcept {
+    const std::size_t runs = runs_.load(memory_order::acquire); // (L)
+    return runs == 0 ? queue_status::success : queue_status::empty;
+  });
 }
 
 inline handler_gate::running_handler::running_handler(handler_gate& owner) noexcept

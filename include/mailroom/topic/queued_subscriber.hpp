@@ -15,15 +15,15 @@
 #include <mailroom/core/status.hpp>
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/mailbox/mailbox_access.hpp>
 #include <mailroom/topic/filter.hpp>
 #include <mailroom/topic/delivery.hpp>
 #include <mailroom/topic/subscriber.hpp>
 
-#include <chrono>   // milliseconds
 #include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
 #include <optional> // optional
-#include <utility>  // as_const, forward, move
+#include <utility>  // as_const, move
 
 namespace mailroom::inline v0::detail {
 
@@ -36,18 +36,59 @@ public:
       : subscriber<T>{std::move(wanted), options, std::move(list)}, on_full_{options.on_full},
         box_{mailbox_options{options.capacity, options.on_full, options.name}} {}
 
-  queue_status offer(envelope<T>& sent, transfer how, patience wait,
-                     std::size_t& dropped) override {
+  queue_status offer(envelope<T>& sent, transfer how, std::size_t& dropped) override {
     sent.lost = missed();
     counted_loss lost{*this, dropped};
-    queue_status status = put(sent, how, lost.messages);
-    if (status == queue_status::full && blocks() && wait != patience::none) {
-      status = how == transfer::move ? push(std::move(sent), wait) : push(sent, wait);
+    for (;;) {
+      const queue_status status = how == transfer::move
+                                      ? box_.try_push(std::move(sent), lost.messages)
+                                      : box_.try_push(std::as_const(sent), lost.messages);
+      if (status != queue_status::busy) return status;
+      yield();
     }
-    return status;
   }
-  bool blocks() const noexcept override { return on_full_ == overflow::block; }
-  bool has_room() const noexcept override { return box_.size_approx() < box_.capacity(); }
+  queued_subscriber* queue() noexcept override { return this; }
+
+  /// The same, but waits for room. Only if full is worth waiting on.
+  ///
+  /// Returns   success; closed; timeout; stopped
+  template <class Deadline, stoppable_token S>
+  queue_status offer_until(envelope<T>& sent, transfer how, const Deadline& deadline,
+                           const S& token) {
+    sent.lost = missed();
+    if (how == transfer::copy) {
+      return mailbox_access::push_until(box_, std::as_const(sent), deadline, token);
+    }
+    return mailbox_access::push_until(box_, std::move(sent), deadline, token);
+  }
+
+  /// Is it? Not for who is in a handler of it: that would wait for itself.
+  bool is_worth_waiting() const noexcept {
+    return on_full_ == overflow::block && is_open() && !this->runs_here();
+  }
+  bool blocks() const noexcept { return on_full_ == overflow::block; }
+
+  /// Is there room, so that an offer would not have to wait or drop?
+  bool has_room() const noexcept { return box_.size_approx() < box_.capacity(); }
+
+  /// How many messages wait?
+  std::size_t depth() const noexcept { return box_.size_approx(); }
+
+  /// Ends the intake, and waits until all messages are taken; but not in a handler of its own,
+  /// which keeps this thread from taking them.
+  ///
+  /// Returns   closed; timeout; stopped
+  template <class Deadline, stoppable_token S>
+  queue_status close_and_wait(const Deadline& deadline, const S& token) {
+    if (this->runs_here()) return queue_status::closed;
+    return mailbox_access::close_and_wait_until(box_, deadline, token);
+  }
+
+  void drain() noexcept override {
+    box_.close();
+    this->leave_list();
+    if (!this->runs_here()) this->wait_for_runs();
+  }
   bool is_open() const noexcept override { return !box_.is_closed(); }
   void close() noexcept override { box_.close(); }
   void announce_end() noexcept override { box_.close(); }
@@ -69,22 +110,27 @@ public:
 
   template <class F, stoppable_token S>
   queue_status run(F& handler, S token) {
+    const typename handler_gate::ongoing_run here{*this};
     return box_.run(
-        [&](envelope<T>&& taken) {
-          (void)this->run_handler([&] {
-            if constexpr (takes_delivery<F, T>) {
-              handler(open(std::move(taken)));
-            } else {
-              handler(std::as_const(taken.value));
-            }
-          });
-        },
+        [&](envelope<T>&& taken) { (void)this->run_handler([&] { hand_over(handler, taken); }); },
         token);
   }
 
   std::uint64_t missed() const noexcept { return lost_.load(memory_order::relaxed); } // (I1)
 
 private:
+  template <class F>
+  void hand_over(F& handler, envelope<T>& taken) {
+    if constexpr (takes_delivery<F, T>) {
+      delivery<T> next = open(std::move(taken));
+      this->call_handler(next.value, next.sequence, next.topic(),
+                         [&] { handler(std::move(next)); });
+    } else {
+      this->call_handler(taken.value, taken.sequence, taken.topic,
+                         [&] { handler(std::as_const(taken.value)); });
+    }
+  }
+
   void drop_messages() noexcept override {
     while (box_.try_pop()) {
     }
@@ -101,25 +147,6 @@ private:
       if (messages != 0) of.lost_.fetch_add(messages, memory_order::relaxed); // (I1)
     }
   };
-
-  template <class Sent>
-  queue_status push(Sent&& sent, patience wait) {
-    if (wait == patience::wait) {
-      const bool in = box_.push(std::forward<Sent>(sent));
-      return in ? queue_status::success : queue_status::closed;
-    }
-    const auto status = box_.try_push_for(std::forward<Sent>(sent), std::chrono::milliseconds{1});
-    return status == queue_status::timeout ? queue_status::full : status;
-  }
-
-  queue_status put(envelope<T>& sent, transfer how, std::size_t& lost) {
-    for (;;) {
-      const queue_status status =
-          how == transfer::move ? box_.try_push(std::move(sent), lost) : box_.try_push(sent, lost);
-      if (status != queue_status::busy) return status;
-      yield();
-    }
-  }
 
   /// What was lost before this message and has not been told: under drop_oldest what was discarded
   /// until now, else what had been refused when the message was sent.

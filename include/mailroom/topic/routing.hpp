@@ -27,13 +27,18 @@
 #include <mailroom/detail/platform.hpp>
 #include <mailroom/detail/mutex.hpp>
 #include <mailroom/detail/counted.hpp>
+#include <mailroom/core/status.hpp>
+#include <mailroom/core/concepts.hpp>
 #include <mailroom/topic/filter.hpp>
 #include <mailroom/topic/snapshot.hpp>
 #include <mailroom/topic/name_table.hpp>
+#include <mailroom/topic/patience.hpp>
 #include <mailroom/topic/subscriber.hpp>
+#include <mailroom/topic/queued_subscriber.hpp>
 #include <mailroom/topic/destinations.hpp>
 
 #include <algorithm>   // any_of, find_if, none_of
+#include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
 #include <exception>   // exception_ptr, rethrow_exception
 #include <string>      // string
@@ -41,7 +46,16 @@
 #include <utility>     // move, pair
 #include <vector>      // erase_if, vector
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline v0 {
+
+/// What was left when the wait for the end of a dispatcher was over.
+struct close_report {
+  queue_status status;       ///< closed: everything was taken; or why it was not: timeout, stopped
+  std::size_t subscriptions; ///< with messages in their mailbox
+  std::size_t messages;      ///< in all of these
+};
+
+namespace detail {
 
 /// One topic.
 template <class T>
@@ -68,7 +82,8 @@ private:
 template <class T>
 class routing final : public subscriber_list<T> {
 public:
-  explicit routing(dialect rules) : rules_{rules} {}
+  explicit routing(dialect rules, error_hook<T> told = {})
+      : subscriber_list<T>{std::move(told)}, rules_{rules} {}
 
   dialect rules() const noexcept { return rules_; }
   grace_period& period() noexcept { return period_; }
@@ -87,8 +102,15 @@ public:
   void add(const ref<subscriber<T>>& added);
   void remove(subscriber<T>& gone) noexcept override;
 
-  /// Forgets all subscribers and accepts no more. Their mailboxes are closed, not emptied.
+  /// Gives nobody a message any more, and accepts no more subscribers. Their mailboxes are closed,
+  /// not emptied.
   void close() noexcept;
+
+  /// The same, and waits until the mailboxes are empty.
+  ///
+  /// Throws    std::bad_alloc; it is closed then
+  template <class Deadline, stoppable_token S>
+  close_report close(const patience<Deadline, S>& limit);
 
 private:
   using list = ref<const destinations<T>>;
@@ -103,6 +125,7 @@ private:
   mutable grace_period period_;
   name_table<route<T>> routes_;                 // (I4), but for find
   std::vector<ref<subscriber<T>>> subscribers_; // (I4)
+  std::vector<ref<subscriber<T>>> ended_;       // (I4): once closed, those with a mailbox
   std::vector<ref<round>> rounds_;              // (I4)
   bool closed_ = false;                         // (I4)
   const list nobody_ = make_counted<destinations<T>>();
@@ -135,7 +158,12 @@ void routing<T>::add(const ref<subscriber<T>>& added) {
     const lock_guard locked{lock_};
     if (!closed_) {
       subscribers_.push_back(added);
-      run_guarded([&] { old = rebuild_matching(added->filter()); }, failure);
+      run_guarded(
+          [&] {
+            ended_.reserve(subscribers_.capacity());
+            old = rebuild_matching(added->filter());
+          },
+          failure);
       if (!failure) return;
       subscribers_.pop_back();
     }
@@ -153,11 +181,13 @@ void routing<T>::remove(subscriber<T>& gone) noexcept {
   rebuilt old;             // dropped after the lock
   ref<subscriber<T>> last; // likewise
   const lock_guard locked{lock_};
+  auto& all = closed_ ? ended_ : subscribers_;
   const auto is = [&](const auto& each) { return each.get() == &gone; };
-  const auto found = std::find_if(subscribers_.begin(), subscribers_.end(), is);
-  if (found == subscribers_.end()) return;
+  const auto found = std::find_if(all.begin(), all.end(), is);
+  if (found == all.end()) return;
   last = std::move(*found);
-  subscribers_.erase(found);
+  all.erase(found);
+  if (closed_) return;
   std::erase_if(rounds_, [&](const auto& turns) {
     return std::none_of(subscribers_.begin(), subscribers_.end(),
                         [&](const auto& each) { return each->group() == turns->name; });
@@ -175,6 +205,9 @@ void routing<T>::close() noexcept {
     const lock_guard locked{lock_};
     if (closed_) return;
     closed_ = true;
+    for (const auto& each : subscribers_) {
+      if (each->queue() != nullptr) ended_.push_back(each); // there is room: see add()
+    }
     gone.swap(subscribers_);
     for (const auto& each : routes_.entries()) {
       const list old = each->list.replace(nobody_);
@@ -183,6 +216,28 @@ void routing<T>::close() noexcept {
   }
   for (const auto& each : gone) each->announce_end();
   for (const auto& each : gone) each->finish();
+}
+
+template <class T>
+template <class Deadline, stoppable_token S>
+close_report routing<T>::close(const patience<Deadline, S>& limit) {
+  close();
+  std::vector<ref<subscriber<T>>> ended;
+  {
+    const lock_guard locked{lock_};
+    ended = ended_;
+  }
+  close_report result{queue_status::closed, 0, 0};
+  for (const auto& each : ended) {
+    const queue_status status = each->queue()->close_and_wait(limit.deadline, limit.token);
+    if (status != queue_status::closed) result.status = status;
+  }
+  for (const auto& each : ended) {
+    const std::size_t depth = each->queue()->depth();
+    result.subscriptions += depth == 0 ? 0 : 1;
+    result.messages += depth;
+  }
+  return result;
 }
 
 /// The destinations of a name, from the subscribers of this moment.
@@ -232,6 +287,7 @@ typename routing<T>::rebuilt routing<T>::rebuild_matching(const topic_filter& fi
   return lists;
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace detail
+} // namespace mailroom::inline v0
 
 #endif // MAILROOM_TOPIC_ROUTING_HPP

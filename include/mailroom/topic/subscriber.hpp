@@ -11,29 +11,40 @@
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/counted.hpp>
+#include <mailroom/detail/hook.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/topic/filter.hpp>
 #include <mailroom/topic/delivery.hpp>
 #include <mailroom/topic/handler_gate.hpp>
 
-#include <cstddef> // size_t
-#include <string>  // string
-#include <utility> // move
+#include <cstddef>     // size_t
+#include <cstdint>     // uint64_t
+#include <exception>   // current_exception
+#include <string>      // string
+#include <string_view> // string_view
+#include <utility>     // forward, move
 
 namespace mailroom::inline v0::detail {
 
 template <class T>
 class subscriber;
+template <class T>
+class queued_subscriber;
 
-/// How long a full mailbox is waited for, and whether the message may be moved out of the envelope.
-enum class patience : unsigned char { none, moment, wait };
+/// May the message be moved out of the envelope?
 enum class transfer : unsigned char { copy, move };
 
-/// Who knows the subscribers, and can forget one.
+template <class T>
+using error_hook = hook<const handler_failure<T>&>;
+
+/// Who knows the subscribers, can forget one, and is told when a handler throws.
 template <class T>
 class subscriber_list : public counted {
 public:
+  explicit subscriber_list(error_hook<T> told) noexcept : on_error{std::move(told)} {}
   virtual void remove(subscriber<T>& gone) noexcept = 0;
+
+  const error_hook<T> on_error;
 };
 
 /// One subscription, as the publishers see it.
@@ -48,21 +59,21 @@ public:
   const std::string& group() const noexcept { return group_; }
   const char* name() const noexcept { return name_; }
 
-  /// Gives the message to the subscriber.
+  /// Gives the message to the subscriber, without waiting for room.
   ///
   /// Throws    what a handler or the copy of a message throws
   /// Returns   success; full; dropped; closed. The envelope keeps its message unless success
-  virtual queue_status offer(envelope<T>& sent, transfer how, patience wait,
-                             std::size_t& dropped) = 0;
+  virtual queue_status offer(envelope<T>& sent, transfer how, std::size_t& dropped) = 0;
 
-  /// Is full an answer that is worth waiting on?
-  virtual bool blocks() const noexcept = 0;
-
-  /// Is there room, so that an offer would not have to wait or drop?
-  virtual bool has_room() const noexcept = 0;
+  /// The subscriber, if it is one with a mailbox.
+  virtual queued_subscriber<T>* queue() noexcept { return nullptr; }
 
   /// Can it still get new messages?
   virtual bool is_open() const noexcept = 0;
+
+  /// Ends the intake, and waits until what is queued was handed out by those who do that; if
+  /// nobody does, or this thread, does not wait.
+  virtual void drain() noexcept = 0;
 
   /// Ends the intake. What is queued stays.
   virtual void close() noexcept = 0;
@@ -76,10 +87,30 @@ public:
   void cancel() noexcept {
     this->refuse();
     close();
-    list_->remove(*this);
+    leave_list();
     const bool nobody_runs = this->wait_for_handlers();
     drop_messages();
     if (nobody_runs) this->drop_handler_once();
+  }
+
+protected:
+  void leave_list() noexcept { list_->remove(*this); }
+
+  /// Calls a handler with a message. What it throws goes to the dispatcher's on_error, if there is
+  /// one.
+  template <class Call>
+  void call_handler(const T& value, std::uint64_t sequence, std::string_view topic, Call&& call) {
+#if MAILROOM_EXCEPTIONS
+    if (list_->on_error) {
+      try {
+        std::forward<Call>(call)();
+      } catch (...) {
+        list_->on_error({std::current_exception(), value, sequence, topic, name_});
+      }
+      return;
+    }
+#endif
+    std::forward<Call>(call)();
   }
 
 private:

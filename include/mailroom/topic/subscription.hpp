@@ -98,7 +98,21 @@ public:
     if (kept) kept->cancel();
   }
 
-  /// Can it still get new messages? Not after cancel(), nor when the dispatcher is closed.
+  /// Ends the intake, and waits until the threads that are in run() have handed out what is queued.
+  /// What nobody runs is not waited for: it can be popped, and then the answer is closed. Called by
+  /// a handler of the subscription, it waits for nobody, and run() goes on to the end of what is
+  /// queued. A subscription that was made with on() is cancelled.
+  ///
+  /// Caller    anyone, also a handler of the subscription; but not a stop callback of its run
+  /// Progress  blocking: waits for handlers, for other changes of subscriptions, and for publishers
+  ///           that are just picking up their list
+  void drain() noexcept {
+    const auto kept = subscriber_; // a handler may destroy the subscription
+    if (kept) kept->drain();
+  }
+
+  /// Can it still get new messages? Not after cancel() or drain(), nor when the dispatcher is
+  /// closed.
   ///
   /// Caller    anyone
   /// Progress  wait-free

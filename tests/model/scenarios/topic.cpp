@@ -288,6 +288,7 @@ void two_handlers_cancel() {
 }
 
 struct nobody_else final : mailroom::detail::subscriber_list<unsigned> {
+  nobody_else() noexcept : mailroom::detail::subscriber_list<unsigned>{{}} {}
   void remove(mailroom::detail::subscriber<unsigned>&) noexcept override {}
 };
 
@@ -306,11 +307,32 @@ void two_handlers_leave_together() {
   const auto publish = [&] {
     mailroom::detail::envelope<unsigned> sent{1, 0, "a", 0};
     std::size_t dropped = 0;
-    const auto answer = direct->offer(sent, mailroom::detail::transfer::copy,
-                                      mailroom::detail::patience::wait, dropped);
+    const auto answer = direct->offer(sent, mailroom::detail::transfer::copy, dropped);
     if (answer == mailroom::queue_status::closed) (void)through.fetch_add(1, relaxed);
   };
   run({publish, publish});
+}
+
+/// Behind drain() what was queued is handled: whoever drained may use what the handler used.
+void drain_waits_for_a_run() {
+  hub_of_numbers hub;
+  auto queued = hub.subscribe("a", {.capacity = 2});
+  (void)hub.publish("a", 1);
+  (void)hub.publish("a", 2);
+  atomic<unsigned> begun;
+  model::plain used;
+  run({[&] {
+         (void)queued.run([&](const unsigned& value) {
+           begun.store(1, release); // who knows that it has begun may wait for it
+           if (value == 2) write(used);
+         });
+       },
+       [&] {
+         while (begun.load(acquire) == 0) model::await_change();
+         queued.drain();
+         write(used);
+       }});
+  require(!queued.try_pop().has_value(), "nothing is left");
 }
 
 /// Behind close() no handler runs.
@@ -396,6 +418,7 @@ void add_topic(std::vector<scenario>& all) {
   add("dispatcher: a handler cancels itself", handler_cancels_itself);
   add("dispatcher: two handlers cancel", two_handlers_cancel, depth::deep);
   add("dispatcher: two handlers that cancel leave together", two_handlers_leave_together);
+  add("dispatcher: a drain waits for a run", drain_waits_for_a_run);
   add("dispatcher: close waits for a handler", close_waits_for_a_handler);
   add("dispatcher: close and cancel", close_and_cancel);
   add("dispatcher: close and subscribe", close_and_subscribe);

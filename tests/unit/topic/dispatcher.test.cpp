@@ -12,8 +12,10 @@
 
 #include <array>       // array
 #include <atomic>      // atomic
+#include <chrono>      // steady_clock, system_clock
 #include <cstddef>     // size_t
 #include <cstdint>     // uint64_t
+#include <exception>   // rethrow_exception
 #include <functional>  // function
 #include <memory>      // make_shared, make_unique, shared_ptr, unique_ptr
 #include <optional>    // optional
@@ -46,6 +48,7 @@ using dispatcher = mailroom::dispatcher<int>;
 using subscription = mailroom::subscription<int>;
 using topic = mailroom::topic<int>;
 using numbers = std::vector<int>;
+using namespace std::chrono_literals;
 
 static_assert(!std::is_copy_constructible_v<dispatcher>);
 static_assert(!std::is_move_constructible_v<dispatcher>);
@@ -592,6 +595,112 @@ TEST_CASE("dispatcher: a publisher that waits for a group goes on when the last 
   CHECK(waits.get() == fate{0, 0, 0});
 }
 
+TEST_CASE("dispatcher: a publish with a limit waits no longer, and says who refused it") {
+  const test::watchdog dog{"dispatcher: a limit"};
+  dispatcher hub;
+  auto slow = hub.subscribe("a", {.capacity = 1});
+  auto quick = hub.subscribe("a");
+  auto handle = hub.topic("a");
+  handle.publish(0);
+  const auto is_refused = [](const publish_result& result) {
+    return of(result) == fate{2, 1, 0} && result.refused == 1;
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(is_refused(hub.publish("a", 1, 20ms)));
+  CHECK(is_refused(handle.publish(2, 20ms)));
+  CHECK(is_refused(handle.publish(3, std::chrono::system_clock::now() + 20ms)));
+  CHECK(std::chrono::steady_clock::now() - begin >= 60ms);
+  const int four = 4;
+  CHECK(is_refused(hub.publish("a", four, std::chrono::steady_clock::now())));
+  CHECK(drain(slow) == numbers{0}); // nothing came in late
+  CHECK(drain(quick) == zero_to(5));
+  CHECK(of(hub.publish("a", 5, 0ms)) == fate{2, 2, 0}); // there is room
+}
+
+TEST_CASE("dispatcher: a stop ends a publish that waits for room") {
+  const test::watchdog dog{"dispatcher: a stop"};
+  test::with_every_stop_source([](auto& source) {
+    dispatcher hub;
+    auto slow = hub.subscribe("a", {.capacity = 1});
+    auto handle = hub.topic("a");
+    auto token = source.get_token();
+    CHECK(of(handle.publish(0, token)) == fate{1, 1, 0});
+    test::background waits{[&] { return handle.publish(1, 1h, token).refused; }};
+    test::let_it_sleep();
+    CHECK_FALSE(waits.is_back());
+    source.request_stop();
+    CHECK(waits.get() == 1);
+    const int two = 2;
+    CHECK(hub.publish("a", two, token).refused == 1);
+    CHECK(drain(slow) == numbers{0});
+    CHECK(hub.publish("a", 3, token).delivered == 1); // a stop ends waiting, and nothing else
+    CHECK(hub.close(token).status == queue_status::stopped);
+  });
+}
+
+TEST_CASE("dispatcher: a publish with a limit to a group without room is refused when it is over") {
+  const test::watchdog dog{"dispatcher: a limit, and a group"};
+  dispatcher hub;
+  auto one = hub.subscribe("a", {.capacity = 1, .group = "g"});
+  auto two = hub.subscribe("a", {.capacity = 1, .group = "g"});
+  hub.publish("a", 1);
+  hub.publish("a", 2);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto result = hub.publish("a", 3, 20ms);
+  CHECK(of(result) == fate{1, 0, 0});
+  CHECK(result.refused == 1);
+  CHECK(std::chrono::steady_clock::now() - begin >= 20ms);
+  test::background waits{[&] { return of(hub.publish("a", 4, 1h)); }};
+  test::let_it_sleep();
+  CHECK(two.pop().has_value());
+  CHECK(waits.get() == fate{1, 1, 0});
+}
+
+TEST_CASE("dispatcher: a publish in a handler into its own full mailbox is refused, and returns") {
+  const test::watchdog dog{"dispatcher: publishing to oneself"};
+  dispatcher hub;
+  auto sub = hub.subscribe("a", {.capacity = 2});
+  auto other = hub.subscribe("a");
+  hub.publish("a", 0);
+  hub.publish("a", 1);
+  std::vector<std::size_t> refused;
+  numbers seen;
+  const auto status = sub.run([&](int value) {
+    seen.push_back(value);
+    if (value == 0) {
+      for (int i = 2; i != 5; ++i) refused.push_back(hub.publish("a", i).refused);
+      hub.close();
+    }
+  });
+  CHECK(status == queue_status::closed);
+  CHECK(refused == std::vector<std::size_t>{0, 1, 1});
+  CHECK(seen == numbers{0, 1, 2});
+  CHECK(drain(other) == zero_to(5));
+}
+
+TEST_CASE("dispatcher: a publish in a handler waits for the others of its group") {
+  const test::watchdog dog{"dispatcher: publishing to one's own group"};
+  dispatcher hub;
+  auto own = hub.subscribe("a", {.capacity = 1, .group = "g"});
+  auto other = hub.subscribe("a", {.capacity = 1, .group = "g"});
+  hub.publish("a", 0);
+  hub.publish("a", 0);
+  std::optional<test::background<std::function<bool()>>> pops;
+  publish_result result{};
+  (void)own.run([&](int value) {
+    if (value == 1) return hub.close();
+    hub.publish("a", 1); // its own mailbox is full again
+    pops.emplace([&] {
+      test::let_it_sleep();
+      return other.pop().has_value();
+    });
+    result = hub.publish("a", 2);
+  });
+  CHECK(of(result) == fate{1, 1, 0});
+  CHECK(pops->get());
+  CHECK(drain(other) == numbers{2});
+}
+
 TEST_CASE("dispatcher: a member that has left gets nothing, and the group goes on") {
   dispatcher hub;
   auto one = hub.subscribe("a", {.group = "g"});
@@ -1011,6 +1120,48 @@ TEST_CASE("dispatcher: of several exceptions the publisher gets the first, once 
   CHECK(calls == 5);
 }
 
+TEST_CASE("dispatcher: what handlers throw goes to on_error, and everything is delivered") {
+  struct told {
+    std::string what;
+    int value;
+    std::uint64_t sequence;
+    std::string topic;
+    std::string subscription;
+  };
+  std::vector<told> failures;
+  dispatcher hub{dialect::nats, [&](const mailroom::handler_failure<int>& one) noexcept {
+                   try {
+                     std::rethrow_exception(one.error);
+                   } catch (const std::runtime_error& error) {
+                     failures.push_back({error.what(), one.value, one.sequence,
+                                         std::string{one.topic}, one.subscription});
+                   }
+                 }};
+  const auto odd = [](int value) {
+    if (value % 2 == 1) throw std::runtime_error{"odd"};
+  };
+  const auto direct = hub.on("a", odd);
+  auto queued = hub.subscribe("*", {.name = "ledger"});
+  auto last = hub.subscribe("a");
+  for (int i = 0; i != 5; ++i) CHECK(of(hub.publish("a", i)) == fate{3, 3, 0});
+  CHECK(failures.size() == 2); // of the direct one
+  hub.close();
+  numbers handled;
+  CHECK(queued.run([&](delivery<int> next) {
+    handled.push_back(next.value);
+    odd(next.value);
+  }) == queue_status::closed);
+  CHECK(handled == zero_to(5));
+  CHECK(drain(last) == zero_to(5));
+  REQUIRE(failures.size() == 4);
+  CHECK(failures[0].what == "odd");
+  CHECK(failures[0].subscription.empty());
+  CHECK(failures[3].value == 3);
+  CHECK(failures[3].sequence == 3);
+  CHECK(failures[3].topic == "a");
+  CHECK(failures[3].subscription == "ledger");
+}
+
 TEST_CASE("dispatcher: an exception does not hide who has to be waited for") {
   const test::watchdog dog{"dispatcher: an exception and a full mailbox"};
   dispatcher hub;
@@ -1214,6 +1365,46 @@ TEST_CASE("dispatcher: after close subscribers get what is queued, then the end"
   CHECK(seen == numbers{1, 2});
   CHECK(calls == 2);
   hub.close();
+}
+
+TEST_CASE("dispatcher: close with a limit waits for what is queued, and reports what is left") {
+  const test::watchdog dog{"dispatcher: close with a limit"};
+  {
+    dispatcher hub;
+    auto sub = hub.subscribe("a");
+    auto stuck = hub.subscribe("a");
+    const auto direct = hub.on("a", [](int) {});
+    for (int i = 0; i != 3; ++i) hub.publish("a", i);
+    test::background runs{[&] { return sub.run([](int) {}); }};
+    const auto begin = std::chrono::steady_clock::now();
+    const auto report = hub.close(20ms);
+    CHECK(std::chrono::steady_clock::now() - begin >= 20ms);
+    CHECK(report.status == queue_status::timeout);
+    CHECK(report.subscriptions == 1);
+    CHECK(report.messages == 3);
+    CHECK(runs.get() == queue_status::closed);
+    CHECK(drain(stuck) == zero_to(3)); // still there
+    const auto later = hub.close(0ms); // and again
+    CHECK(later.status == queue_status::closed);
+    CHECK(later.messages == 0);
+  }
+  {
+    dispatcher hub;
+    auto sub = hub.subscribe("a");
+    hub.publish("a", 1);
+    CHECK(hub.close(0ms).messages == 1);
+    sub.cancel(); // nothing can be left of it
+    CHECK(hub.close(1h).status == queue_status::closed);
+  }
+  {
+    dispatcher hub; // a handler waits for all but its own
+    auto sub = hub.subscribe("a");
+    hub.publish("a", 1);
+    hub.publish("a", 2);
+    std::vector<std::size_t> left;
+    (void)sub.run([&](int) { left.push_back(hub.close(1h).messages); });
+    CHECK(left == std::vector<std::size_t>{1, 0});
+  }
 }
 
 TEST_CASE("dispatcher: a subscription that is made after close has ended already") {

@@ -10,6 +10,7 @@
 
 #include <algorithm>  // max
 #include <atomic>     // atomic
+#include <chrono>     // chrono_literals
 #include <cstdint>    // uint64_t
 #include <functional> // function
 #include <memory>     // make_shared, make_unique, shared_ptr, unique_ptr
@@ -32,6 +33,7 @@ using test::of;
 using dispatcher = mailroom::dispatcher<int>;
 using subscription = mailroom::subscription<int>;
 using numbers = std::vector<int>;
+using namespace std::chrono_literals;
 
 /// A handler that stays inside until it is let go.
 struct gate {
@@ -483,6 +485,103 @@ TEST_CASE("subscription: cancel ends pop, try_pop and run, and what was queued i
     CHECK(of(hub.publish("a", test::tracked{9})) == fate{0, 0, 0});
   }
   CHECK(book.is_balanced());
+}
+
+TEST_CASE("subscription: drain ends the intake, and what is queued can still be popped") {
+  const test::watchdog dog{"subscription: drain"};
+  dispatcher hub;
+  auto sub = hub.subscribe("a");
+  hub.publish("a", 1);
+  hub.publish("a", 2);
+  sub.drain();
+  CHECK_FALSE(sub.is_active());
+  CHECK(of(hub.publish("a", 3)) == fate{0, 0, 0});
+  CHECK(drain(sub) == numbers{1, 2});
+  CHECK_FALSE(sub.pop().has_value());
+  sub.drain(); // again, and nothing happens
+  subscription none;
+  none.drain();
+}
+
+TEST_CASE("subscription: drain waits until those who run it have handed everything out") {
+  const test::watchdog dog{"subscription: drain waits"};
+  for (const int threads : {1, 3}) {
+    CAPTURE(threads);
+    dispatcher hub;
+    auto sub = hub.subscribe("a");
+    std::atomic<int> handled{0};
+    std::vector<std::unique_ptr<test::background<std::function<queue_status()>>>> runs;
+    for (int i = 0; i != threads; ++i) {
+      runs.push_back(std::make_unique<test::background<std::function<queue_status()>>>([&] {
+        return sub.run([&](int) {
+          std::this_thread::sleep_for(100us);
+          ++handled;
+        });
+      }));
+    }
+    test::let_it_sleep();
+    for (int i = 0; i != 200; ++i) hub.publish("a", i);
+    sub.drain();
+    CHECK(handled.load() == 200);
+    for (const auto& each : runs) CHECK(each->get() == queue_status::closed);
+  }
+}
+
+TEST_CASE("subscription: a handler may drain its own, and gets what is queued before the end") {
+  const test::watchdog dog{"subscription: drain inside"};
+  dispatcher hub;
+  auto sub = hub.subscribe("a");
+  for (int i = 0; i != 3; ++i) hub.publish("a", i);
+  numbers seen;
+  CHECK(sub.run([&](int value) {
+    seen.push_back(value);
+    sub.drain();
+    CHECK(of(hub.publish("a", 9)) == fate{0, 0, 0});
+  }) == queue_status::closed);
+  CHECK(seen == numbers{0, 1, 2});
+  {
+    int calls = 0;
+    subscription direct;
+    direct = hub.on("b", [&](int) {
+      ++calls;
+      direct.drain();
+    });
+    CHECK(of(hub.publish("b", 1)) == fate{1, 1, 0});
+    CHECK(of(hub.publish("b", 2)) == fate{0, 0, 0});
+    CHECK(calls == 1);
+  }
+}
+
+TEST_CASE("subscription: two handlers of one subscription may drain it at the same time") {
+  const test::watchdog dog{"subscription: drain inside, twice"};
+  dispatcher hub;
+  auto sub = hub.subscribe("a");
+  std::atomic<int> inside{0};
+  const auto body = [&] {
+    return sub.run([&](int) {
+      ++inside;
+      test::wait_until([&] { return inside.load() >= 2; }, "both are inside");
+      sub.drain();
+    });
+  };
+  test::background first{body};
+  test::background second{body};
+  hub.publish("a", 1);
+  hub.publish("a", 2);
+  CHECK(first.get() == queue_status::closed);
+  CHECK(second.get() == queue_status::closed);
+}
+
+TEST_CASE("subscription: drain releases publishers that wait for room") {
+  const test::watchdog dog{"subscription: drain releases"};
+  dispatcher hub;
+  auto sub = hub.subscribe("a", {.capacity = 1});
+  hub.publish("a", 1);
+  test::background waits{[&] { return of(hub.publish("a", 2)); }};
+  test::let_it_sleep();
+  sub.drain();
+  CHECK(waits.get() == fate{0, 0, 0});
+  CHECK(drain(sub) == numbers{1});
 }
 
 TEST_CASE("subscription: cancel after the dispatcher's close throws away what is still queued") {
