@@ -8,39 +8,44 @@
 // Instead use  dispatcher, which owns the filters of its subscribers and calls them itself.
 //
 // A name is a text; a dialect says how it is read. `exact` reads it whole: any bytes but NUL, equal
-// or not. `nats` reads tokens between dots, and a filter may have wildcards among them:
+// or not. The others read tokens between separators, and a filter may have wildcards among them:
 //
-//      filter   matches       does not match
-//      a.b      a.b           a, a.b.c, A.B
-//      a.*.c    a.b.c         a.c, a.b.b.c       * is exactly one token
-//      a.>      a.b, a.b.c    a, b.a             > is one token or more, and ends the filter
-//      a*.b     a*.b          ab.b               inside a token both are plain characters
+//              filter   matches             does not match
+//      nats    a.b      a.b                 a, a.b.c, A.B
+//              a.*.c    a.b.c               a.c, a.b.b.c       * is exactly one token
+//              a.>      a.b, a.b.c          a, b.a             > is one token or more, at end
+//              a*.b     a*.b                ab.b               inside a token: plain characters
+//      mqtt    a/+      a/b, a/             a, a/b/c           + is one level, also an empty one
+//              a/#      a, a/b, a/b/c       ab                 # is any number of levels, at end
+//              +/b, #   a/b                 $a/b               wildcards in front do not see a `$`
+//      amqp    a.*      a.b, a.*            a, a.b.c           * is exactly one word
+//              a.#.b    a.b, a.c.c.b        ab, a.b.c          # is any number of words, anywhere
 //
-// Tokens are not empty and hold no NUL, space, tab, CR, LF or FF; other bytes count as they are: no
-// case folding, no Unicode normalisation. A topic has no wildcards: `a.*` is the name of none.
+// Bytes count as they are: no case folding, no Unicode normalisation. What is no filter and no name
+// is in filter_syntax.hpp. `$share/group/filter`, in mqtt, matches what the filter in it does.
 //
 // Invariants, unless the filter was moved from
 //   (I1)  pattern_ is a valid filter by rules_
-//   (I2)  literal_ says that pattern_ is a valid topic too; then it matches this topic and no other
+//   (I2)  literal_ says that pattern_ is a valid topic too, and matches this topic and no other
 //
 // Decision: the pattern stays text and is walked beside the topic. A list of tokens would save
-//   looking for dots, and cost an allocation for each filter. Nothing is ever tried twice, for only
-//   the last token of a filter can stand for several.
+//   looking for separators, and cost an allocation for each filter.
+// Decision: captures go to the caller's span. A type that holds all of them would allocate, or be
+//   large for everybody; who wrote the filter knows how many wildcards it has.
 //
-// Sources: NATS documentation, Subject-Based Messaging; nats-server, server/sublist.go, whose test
-// cases are in tests/unit/topic/vectors.
+// Sources: NATS documentation, Subject-Based Messaging; MQTT Version 5.0 (OASIS Standard), 4.7 and
+// 4.8.2; AMQP 0-9-1, 3.1.3.3. The cases in tests/unit/topic/vectors were measured with servers.
 
 #include <mailroom/detail/config.hpp>
+#include <mailroom/topic/filter_syntax.hpp>
+#include <mailroom/topic/filter_match.hpp>
 
-#include <algorithm>   // min
 #include <cstddef>     // size_t
-#include <string>      // string, to_string
+#include <span>        // span
+#include <string>      // string
 #include <string_view> // string_view
 
 namespace mailroom::inline v0 {
-
-/// How topic names and filters are read.
-enum class dialect : unsigned char { exact, nats };
 
 class topic_filter {
 public:
@@ -51,30 +56,55 @@ public:
   ///           std::bad_alloc
   explicit topic_filter(std::string_view pattern, dialect rules = dialect::nats);
 
-  /// Tells whether a filter can be made of `pattern`.
+  /// Tells why no filter can be made of `pattern`.
   ///
   /// Caller    anyone
   /// Progress  wait-free
   /// Cost      O(pattern), no allocation; may run at compile time
   /// Throws    nothing
-  [[nodiscard]] static constexpr bool valid(std::string_view pattern, dialect rules) noexcept;
+  /// Returns   the first fault and its place; false if there is none
+  [[nodiscard]] static constexpr name_fault find_fault(std::string_view pattern,
+                                                       dialect rules) noexcept {
+    return detail::find_fault(pattern, rules, detail::name_kind::filter);
+  }
 
-  /// Tells whether `name` can be published to. Every such name is also a valid pattern.
-  ///
-  /// Caller    anyone
-  /// Progress  wait-free
-  /// Cost      O(name), no allocation; may run at compile time
-  /// Throws    nothing
-  [[nodiscard]] static constexpr bool valid_topic(std::string_view name, dialect rules) noexcept;
+  /// Tells why `name` cannot be published to; otherwise as find_fault. What has no fault as a name
+  /// has none as a pattern, but for what begins with `$share/` in mqtt.
+  [[nodiscard]] static constexpr name_fault find_topic_fault(std::string_view name,
+                                                             dialect rules) noexcept {
+    return detail::find_fault(name, rules, detail::name_kind::topic);
+  }
+
+  /// Tells whether a filter can be made of `pattern`; otherwise as find_fault.
+  [[nodiscard]] static constexpr bool valid(std::string_view pattern, dialect rules) noexcept {
+    return !find_fault(pattern, rules);
+  }
+
+  /// Tells whether `name` can be published to; otherwise as find_fault.
+  [[nodiscard]] static constexpr bool valid_topic(std::string_view name, dialect rules) noexcept {
+    return !find_topic_fault(name, rules);
+  }
 
   /// Tells whether `topic` is one of the names that the pattern stands for.
   ///
   /// Caller    anyone, concurrently with all other const members
   /// Progress  wait-free
-  /// Cost      O(topic), whatever the pattern; no allocation
+  /// Cost      O(topic), whatever the pattern; in amqp, where `#` may stand anywhere, O(topic *
+  ///           pattern between two `#`); no allocation
   /// Throws    nothing
   /// Returns   false also for a topic that is not valid
   [[nodiscard]] bool matches(std::string_view topic) const noexcept;
+
+  /// Writes down what the wildcards stand for, in their order, as pieces of `topic`. Where words
+  /// could go to several `#`, each of them, from the left, takes as little as it can, and the last
+  /// one the rest. Who takes no word at all leaves a view without data(); an empty word has some.
+  ///
+  /// Caller    as for matches
+  /// Progress  wait-free
+  /// Cost      as for matches
+  /// Throws    nothing
+  /// Returns   whether the topic matches; `into` is left alone if not, and beyond wildcards()
+  bool capture(std::string_view topic, std::span<std::string_view> into) const noexcept;
 
   /// The text the filter was made of; it lives as long as the filter.
   ///
@@ -83,6 +113,15 @@ public:
   /// Throws    nothing
   [[nodiscard]] std::string_view pattern() const noexcept { return pattern_; }
 
+  /// The group that the pattern names with `$share/`; empty if it names none.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Throws    nothing
+  [[nodiscard]] std::string_view group() const noexcept {
+    return detail::group_of(pattern_, rules_);
+  }
+
   /// The dialect the pattern is read in.
   ///
   /// Caller    anyone
@@ -90,7 +129,17 @@ public:
   /// Throws    nothing
   [[nodiscard]] dialect rules() const noexcept { return rules_; }
 
-  /// Tells whether the pattern has no wildcard, and so matches one name only: itself.
+  /// How many tokens of the pattern are wildcards.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      O(pattern)
+  /// Throws    nothing
+  [[nodiscard]] std::size_t wildcards() const noexcept {
+    return detail::count_wildcards(body(), rules_);
+  }
+
+  /// Tells whether the pattern has no wildcard and no group, and so matches one name only: itself.
   ///
   /// Caller    anyone
   /// Progress  wait-free
@@ -107,135 +156,31 @@ public:
   [[nodiscard]] bool operator==(const topic_filter&) const noexcept = default;
 
 private:
+  std::string_view body() const noexcept { return detail::body_of(pattern_, rules_); }
+
   std::string pattern_; // (I1)
   dialect rules_;
-  bool literal_; // (I2)
+  bool literal_ = false; // (I2)
 };
 
 // ---- Definitions, in the order of the class
 
-namespace detail {
-
-/// What a text is meant to be.
-enum class name_kind : unsigned char { filter, topic };
-
-/// What is wrong with a text, and at which byte; false when nothing is.
-struct name_fault {
-  const char* reason = nullptr;
-  std::size_t at = 0;
-
-  constexpr explicit operator bool() const noexcept { return reason != nullptr; }
-};
-
-/// Why no token may hold `c`; nullptr when it may.
-constexpr const char* refusal_of(char c) noexcept {
-  if (c == '\0') return "forbidden NUL";
-  if (c == ' ') return "forbidden space";
-  if (c == '\t') return "forbidden tab";
-  if (c == '\r') return "forbidden carriage return";
-  if (c == '\n') return "forbidden line feed";
-  if (c == '\f') return "forbidden form feed";
-  return nullptr;
-}
-
-/// Tells whether the token that begins at `at` is the character `c` and nothing else.
-constexpr bool is_token(std::string_view text, std::size_t at, char c) noexcept {
-  return at < text.size() && text[at] == c && (at + 1 == text.size() || text[at + 1] == '.');
-}
-
-/// The first fault of a text in dialect exact.
-constexpr name_fault find_fault_exact(std::string_view text) noexcept {
-  if (text.empty()) return {"empty name", 0};
-  const std::size_t nul = text.find('\0');
-  if (nul != text.npos) return {refusal_of('\0'), nul};
-  return {};
-}
-
-/// The first fault of a text in dialect nats.
-constexpr name_fault find_fault_nats(std::string_view text, name_kind kind) noexcept {
-  for (std::size_t begin = 0, end = 0;; begin = ++end) {
-    for (; end != text.size() && text[end] != '.'; ++end) {
-      if (const char* reason = refusal_of(text[end])) return {reason, end};
-    }
-    if (end == begin) return {"empty token", begin};
-    const bool tail = is_token(text, begin, '>');
-    if (kind == name_kind::topic && (tail || is_token(text, begin, '*'))) {
-      return {"wildcard in a topic name", begin};
-    }
-    if (tail && end != text.size()) return {"'>' before the last token", begin};
-    if (end == text.size()) return {};
-  }
-}
-
-/// The first fault of a text: the one place that knows which filters and names are valid.
-constexpr name_fault find_fault(std::string_view text, dialect rules, name_kind kind) noexcept {
-  return rules == dialect::exact ? find_fault_exact(text) : find_fault_nats(text, kind);
-}
-
-/// Throws    std::invalid_argument: mailroom: filter "a..b": empty token at byte 2
-[[noreturn]] inline void throw_fault(std::string_view text, name_kind kind, name_fault fault) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string what = kind == name_kind::filter ? "mailroom: filter \"" : "mailroom: topic \"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      what += c;
-    } else { // a NUL would end the message here, a line feed would split it
-      what += "\\x";
-      what += digits[byte / 16U];
-      what += digits[byte % 16U];
-    }
-  }
-  what += "\": ";
-  what += fault.reason;
-  what += " at byte " + std::to_string(fault.at);
-  throw_invalid_argument(what.c_str());
-}
-
-/// Throws    std::invalid_argument for a name that cannot be published to: what is wrong, and where
-inline void check_topic(std::string_view name, dialect rules) {
-  if (const name_fault fault = find_fault(name, rules, name_kind::topic)) {
-    throw_fault(name, name_kind::topic, fault);
-  }
-}
-
-} // namespace detail
-
 inline topic_filter::topic_filter(std::string_view pattern, dialect rules)
-    : pattern_{pattern}, rules_{rules}, literal_{valid_topic(pattern, rules)} {
-  using enum detail::name_kind;
-  if (const detail::name_fault fault = detail::find_fault(pattern, rules, filter)) {
-    detail::throw_fault(pattern, filter, fault);
+    : pattern_{pattern}, rules_{rules} {
+  if (const name_fault fault = find_fault(pattern, rules)) {
+    detail::throw_fault(pattern, detail::name_kind::filter, fault);
   }
-}
-
-constexpr bool topic_filter::valid(std::string_view pattern, dialect rules) noexcept {
-  return !detail::find_fault(pattern, rules, detail::name_kind::filter);
-}
-
-constexpr bool topic_filter::valid_topic(std::string_view name, dialect rules) noexcept {
-  return !detail::find_fault(name, rules, detail::name_kind::topic);
+  literal_ = group().empty() && wildcards() == 0;
 }
 
 inline bool topic_filter::matches(std::string_view topic) const noexcept {
-  const std::string_view pattern = pattern_;
-  if (literal_) return topic == pattern; // (I2)
-  // A wildcard checks what it stands for; a plain token equals one that (I1) has checked.
-  for (std::size_t p = 0, t = 0;; ++p, ++t) { // a token begins at p, and one at t
-    if (detail::is_token(pattern, p, '>')) return valid_topic(topic.substr(t), rules_);
-    if (detail::is_token(pattern, p, '*')) {
-      const std::size_t end = std::min(topic.find('.', t), topic.size());
-      if (!valid_topic(topic.substr(t, end - t), rules_)) return false;
-      t = end;
-      ++p;
-    } else {
-      for (; p != pattern.size() && pattern[p] != '.'; ++p, ++t) {
-        if (t == topic.size() || topic[t] != pattern[p]) return false;
-      }
-    }
-    if (p == pattern.size() || t == topic.size()) return p == pattern.size() && t == topic.size();
-    if (topic[t] != '.') return false;
-  }
+  if (literal_) return topic == pattern_; // (I2)
+  return detail::match(body(), topic, rules_, detail::nobody_asks{}) && valid_topic(topic, rules_);
+}
+
+inline bool topic_filter::capture(std::string_view topic,
+                                  std::span<std::string_view> into) const noexcept {
+  return matches(topic) && detail::match(body(), topic, rules_, detail::captures{into});
 }
 
 } // namespace mailroom::inline v0
