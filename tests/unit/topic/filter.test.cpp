@@ -216,6 +216,28 @@ TEST_CASE("topic_filter: agrees with RabbitMQ on every recorded case") {
   CHECK(check_table("amqp.tsv", dialect::amqp) == 249);
 }
 
+TEST_CASE("topic_filter: covers and overlaps as NATS says in every recorded case") {
+  const std::vector<row> rows = rows_of("nats_relations.tsv");
+  for (const row& each : rows) {
+    CAPTURE(each.line);
+    REQUIRE(each.fields.size() >= 4);
+    const std::string& a = each.fields[1];
+    const std::string& b = each.fields[2];
+    CAPTURE(a);
+    CAPTURE(b);
+    const bool expected = each.fields[3] == "true";
+    if (!topic_filter::valid(a, dialect::nats) || !topic_filter::valid(b, dialect::nats)) {
+      CHECK_FALSE(expected);
+    } else if (each.fields[0] == "subset") {
+      CHECK(topic_filter{b}.covers(topic_filter{a}) == expected);
+    } else {
+      CHECK(each.fields[0] == "collide");
+      CHECK(topic_filter{a}.overlaps(topic_filter{b}) == expected);
+    }
+  }
+  CHECK(rows.size() == 16);
+}
+
 TEST_CASE("topic_filter: matches in MQTT what its translation matches in NATS") {
   const std::vector<row> rows = rows_of("mqtt_as_nats.tsv");
   int matched = 0;
@@ -501,6 +523,55 @@ TEST_CASE("topic_filter: a group in the pattern is in no capture") {
   REQUIRE(filter.capture("a/b/c/d", taken));
   CHECK(taken[0] == "a");
   CHECK(taken[1] == "c/d");
+}
+
+// ---- Relations
+
+TEST_CASE("topic_filter: overlaps when some name matches both, covers when all names do") {
+  const topic_filter all{"orders.>"};
+  const topic_filter new_ones{"orders.*.new"};
+  const topic_filter of_eu{"orders.eu.*"};
+  const topic_filter bills{"bills.>"};
+  CHECK(all.covers(new_ones));
+  CHECK(all.covers(of_eu));
+  CHECK(all.covers(all));
+  CHECK_FALSE(new_ones.covers(all));
+  CHECK_FALSE(new_ones.covers(of_eu));
+  CHECK(new_ones.overlaps(of_eu));
+  CHECK(of_eu.overlaps(new_ones));
+  CHECK_FALSE(bills.overlaps(all));
+  CHECK_FALSE(bills.covers(new_ones));
+}
+
+TEST_CASE("topic_filter: filters that are written differently may cover each other") {
+  const auto same = [](std::string_view a, std::string_view b, dialect rules) {
+    const topic_filter one{a, rules};
+    const topic_filter other{b, rules};
+    return one.covers(other) && other.covers(one);
+  };
+  CHECK(same("*.#", "#.*", dialect::amqp));
+  CHECK(same("#.#.a", "#.a", dialect::amqp));
+  CHECK(same("#", "+/#", dialect::mqtt));
+  CHECK(same("/#", "/+/#", dialect::mqtt)); // there is no empty name
+  CHECK(same("$share/g/a", "a", dialect::mqtt));
+  CHECK_FALSE(same("a/#", "a/+/#", dialect::mqtt));
+}
+
+TEST_CASE("topic_filter: in mqtt a wildcard in front does not reach what begins with $") {
+  const topic_filter all{"#", dialect::mqtt};
+  const topic_filter system{"$SYS/#", dialect::mqtt};
+  CHECK_FALSE(all.covers(system));
+  CHECK_FALSE(all.overlaps(system));
+  CHECK_FALSE(topic_filter("+/a", dialect::mqtt).overlaps(system));
+  CHECK(topic_filter{"#"}.covers(topic_filter{"$SYS.>"}) == false); // nats has no # at all
+  CHECK(topic_filter{">"}.covers(topic_filter{"$SYS.>"}));
+}
+
+TEST_CASE("topic_filter: filters of different dialects are not compared") {
+  const topic_filter one{"a"};
+  const topic_filter other{"a", dialect::amqp};
+  CHECK_THROWS_AS((void)one.covers(other), std::invalid_argument);
+  CHECK_THROWS_AS((void)one.overlaps(other), std::invalid_argument);
 }
 
 // ---- Validity
