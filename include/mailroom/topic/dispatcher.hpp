@@ -30,7 +30,8 @@
 // ever: it is refused there, and says so. Where several handlers wait for each other in a circle,
 // only a limit of the publish ends it.
 //
-// Sources: the words and rules are those of NATS (subjects, queue groups).
+// Sources: the words and rules are those of NATS (subjects, queue groups). In dialect mqtt a filter
+// `$share/group/filter` makes a group too, as in MQTT Version 5.0 (OASIS Standard), 4.8.2.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/counted.hpp>

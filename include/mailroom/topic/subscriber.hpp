@@ -47,12 +47,24 @@ public:
   const error_hook<T> on_error;
 };
 
+/// The group of a subscription. In mqtt a filter may name one: the filter is part of it then, so
+/// that `$share/g/a/+` and `$share/g/#` are two groups.
+///
+/// Throws    std::invalid_argument when both name one
+inline std::string group_for(const topic_filter& filter, const subscription_options& options) {
+  if (filter.group().empty()) return std::string{options.group};
+  if (!options.group.empty()) {
+    throw_invalid_argument("mailroom: a group in the filter and another one in the options");
+  }
+  return std::string{filter.pattern()};
+}
+
 /// One subscription, as the publishers see it.
 template <class T>
 class subscriber : public handler_gate {
 public:
   subscriber(topic_filter wanted, const subscription_options& options, ref<subscriber_list<T>> list)
-      : filter_{std::move(wanted)}, group_{options.group}, name_{options.name},
+      : filter_{std::move(wanted)}, group_{group_for(filter_, options)}, name_{options.name},
         list_{std::move(list)} {}
 
   const topic_filter& filter() const noexcept { return filter_; }

@@ -147,6 +147,43 @@ TEST_CASE("dispatcher: to nobody is no failure, and is visible") {
   CHECK(of(handle.publish(1)) == fate{0, 0, 0});
 }
 
+TEST_CASE("dispatcher: reads names and filters in the dialect it was made for") {
+  dispatcher mqtt{dialect::mqtt};
+  auto level = mqtt.subscribe("a/+");
+  auto all = mqtt.subscribe("#");
+  CHECK(of(mqtt.publish("a/", 1)) == fate{2, 2, 0});
+  CHECK(of(mqtt.publish("$SYS/a", 2)) == fate{0, 0, 0});
+  CHECK(complaint<std::invalid_argument>([&] { mqtt.publish("a/+", 3); }) != "");
+  CHECK(drain(level) == numbers{1});
+  CHECK(drain(all) == numbers{1});
+  dispatcher amqp{dialect::amqp};
+  auto inner = amqp.subscribe("a.#.b");
+  auto none = amqp.subscribe("");
+  CHECK(of(amqp.publish("a.x..b", 1)) == fate{1, 1, 0});
+  CHECK(of(amqp.publish("a.b", 2)) == fate{1, 1, 0});
+  CHECK(of(amqp.publish("", 3)) == fate{1, 1, 0});
+  CHECK(drain(inner) == numbers{1, 2});
+  CHECK(drain(none) == numbers{3});
+}
+
+TEST_CASE("dispatcher: in mqtt a filter may name its group, of which it is a part") {
+  dispatcher hub{dialect::mqtt};
+  auto one = hub.subscribe("$share/g/a/+");
+  auto two = hub.subscribe("$share/g/a/+");
+  auto wider = hub.subscribe("$share/g/#"); // another group, for the filter is another
+  int handled = 0;
+  const auto first = hub.on("$share/h/a/+", [&](int) { ++handled; });
+  const auto second = hub.on("$share/h/a/+", [&](int) { ++handled; });
+  for (int i = 0; i != 4; ++i) CHECK(of(hub.publish("a/b", i)) == fate{3, 3, 0});
+  CHECK(drain(one).size() == 2);
+  CHECK(drain(two).size() == 2);
+  CHECK(drain(wider) == zero_to(4));
+  CHECK(handled == 4);
+  CHECK(complaint<std::invalid_argument>([&] {
+          const auto both = hub.subscribe("$share/g/a", {.group = "h"});
+        }) == "mailroom: a group in the filter and another one in the options");
+}
+
 TEST_CASE("dispatcher: a publisher can ask whether anybody is interested") {
   dispatcher hub;
   auto handle = hub.topic("known");
