@@ -195,12 +195,14 @@ inline topic_filter::topic_filter(std::string_view pattern, dialect rules)
 
 inline bool topic_filter::matches(std::string_view topic) const noexcept {
   if (literal_) return topic == pattern_; // (I2)
-  return detail::match(body(), topic, rules_, detail::nobody_asks{}) && valid_topic(topic, rules_);
+  return detail::match(body(), topic, rules_) && valid_topic(topic, rules_);
 }
 
 inline bool topic_filter::capture(std::string_view topic,
                                   std::span<std::string_view> into) const noexcept {
-  return matches(topic) && detail::match(body(), topic, rules_, detail::captures{into});
+  if (!matches(topic)) return false;
+  detail::capture(body(), topic, rules_, into);
+  return true;
 }
 
 inline bool topic_filter::overlaps(const topic_filter& other) const {

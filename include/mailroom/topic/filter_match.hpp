@@ -29,6 +29,7 @@
 #include <mailroom/detail/config.hpp>
 #include <mailroom/topic/filter_syntax.hpp>
 
+#include <algorithm>   // min
 #include <cstddef>     // size_t
 #include <span>        // span
 #include <string_view> // string_view
@@ -124,11 +125,39 @@ constexpr bool is_hidden(std::string_view body, std::string_view name, dialect r
   return rules == dialect::mqtt && name.starts_with('$') && begins_with_wildcard(body, rules);
 }
 
-/// Does a filter match a topic that is valid? `tell` hears what the wildcards take, on the way.
-template <class Tell>
-constexpr bool match(std::string_view body, std::string_view topic, dialect rules, Tell tell) {
+/// Is the token that begins at `at` the character `c` and nothing else?
+constexpr bool is_token(std::string_view text, std::size_t at, char c, char separator) noexcept {
+  return at < text.size() && text[at] == c && (at + 1 == text.size() || text[at + 1] == separator);
+}
+
+/// Where only the last token stands for several nothing is ever moved: both texts, byte by byte.
+constexpr bool match_in_one_pass(std::string_view body, std::string_view topic,
+                                 spelling marks) noexcept {
+  for (std::size_t p = 0, t = 0;; ++p, ++t) { // a token begins at p, and one at t
+    if (is_token(body, p, marks.several, marks.separator)) return true;
+    if (is_token(body, p, marks.one, marks.separator)) {
+      t = std::min(topic.find(marks.separator, t), topic.size());
+      ++p;
+    } else {
+      for (; p != body.size() && body[p] != marks.separator; ++p, ++t) {
+        if (t == topic.size() || topic[t] != body[p]) return false;
+      }
+    }
+    if (t == topic.size()) {
+      if (p == body.size()) return true;
+      return marks.meaning == token_kind::many &&
+             is_token(body, p + 1, marks.several, marks.separator);
+    }
+    if (p == body.size() || topic[t] != marks.separator) return false;
+  }
+}
+
+/// Does a filter match a topic that is valid?
+constexpr bool match(std::string_view body, std::string_view topic, dialect rules) noexcept {
   if (is_hidden(body, topic, rules)) return false;
-  return layout{token_cursor{body, rules}, token_cursor{topic, rules}, stands_for, tell}.succeeds();
+  if (rules != dialect::amqp) return match_in_one_pass(body, topic, spelling_of(rules));
+  return layout{token_cursor{body, rules}, token_cursor{topic, rules}, stands_for, nobody_asks{}}
+      .succeeds();
 }
 
 /// How many wildcards a filter has.
@@ -147,6 +176,13 @@ struct captures {
     if (wildcard < into.size()) into[wildcard] = from.until(behind);
   }
 };
+
+/// Writes down what the wildcards of a filter take of a topic that it matches.
+constexpr void capture(std::string_view body, std::string_view topic, dialect rules,
+                       std::span<std::string_view> into) noexcept {
+  (void)layout{token_cursor{body, rules}, token_cursor{topic, rules}, stands_for, captures{into}}
+      .succeeds();
+}
 
 } // namespace mailroom::inline v0::detail
 
