@@ -9126,38 +9126,31 @@ void awaiter<Attempt, S>::go_on(std::coroutine_handle<> who) {
 
 #endif // MAILROOM_MAILBOX_ASYNC_HPP
 
-// ---- <mailroom/topic/filter.hpp>
+// ---- <mailroom/topic/filter_syntax.hpp>
 
-#ifndef MAILROOM_TOPIC_FILTER_HPP
-#define MAILROOM_TOPIC_FILTER_HPP
+#ifndef MAILROOM_TOPIC_FILTER_SYNTAX_HPP
+#define MAILROOM_TOPIC_FILTER_SYNTAX_HPP
 
-// A topic filter: says which topic names a subscriber wants to hear.
+// How a filter or a topic name is written: its tokens, and what is wrong with it.
 //
-// Use it       to check names and filters before they reach a dispatcher, or to match by hand.
-// Instead use  dispatcher, which owns the filters of its subscribers and calls them itself.
+// A text is read as tokens between separators. A token of a filter that is a wildcard and nothing
+// else stands for other tokens:
 //
-// A name is a text; a dialect says how it is read. `exact` reads it whole: any bytes but NUL, equal
-// or not. `nats` reads tokens between dots, and a filter may have wildcards among them:
+//      dialect  separator  one token  several            empty token  longest text
+//      exact    none                                     no           any
+//      nats     .          *          >  one or more     no           any
+//      mqtt     /          +          #  none or more    yes          65535 bytes
+//      amqp     .          *          #  none or more    yes          255 bytes
 //
-//      filter   matches       does not match
-//      a.b      a.b           a, a.b.c, A.B
-//      a.*.c    a.b.c         a.c, a.b.b.c       * is exactly one token
-//      a.>      a.b, a.b.c    a, b.a             > is one token or more, and ends the filter
-//      a*.b     a*.b          ab.b               inside a token both are plain characters
+// `>`, and the `#` of mqtt, end a filter; the `#` of amqp stands anywhere, as often as it likes. In
+// mqtt a wildcard inside a level is refused; elsewhere it is a character like others. No name has a
+// wildcard, but in amqp, where names know no wildcards. The empty text is a name in amqp only: it
+// has no token, so there is no name whose only token is empty. No text holds a NUL.
 //
-// Tokens are not empty and hold no NUL, space, tab, CR, LF or FF; other bytes count as they are: no
-// case folding, no Unicode normalisation. A topic has no wildcards: `a.*` is the name of none.
+// In mqtt a filter may name its group: `$share/group/filter`. A name that looks so is only a name.
 //
-// Invariants, unless the filter was moved from
-//   (I1)  pattern_ is a valid filter by rules_
-//   (I2)  literal_ says that pattern_ is a valid topic too; then it matches this topic and no other
-//
-// Decision: the pattern stays text and is walked beside the topic. A list of tokens would save
-//   looking for dots, and cost an allocation for each filter. Nothing is ever tried twice, for only
-//   the last token of a filter can stand for several.
-//
-// Sources: NATS documentation, Subject-Based Messaging; nats-server, server/sublist.go, whose test
-// cases are in tests/unit/topic/vectors.
+// Sources: nats-server, server/sublist.go; MQTT Version 5.0 (OASIS Standard), 4.7 and 4.8.2; AMQP
+// 0-9-1, 3.1.3.3 (words), 4.2.5.3 (short strings: 255 bytes, no NUL).
 
 #include <algorithm>   // min
 #include <cstddef>     // size_t
@@ -9167,94 +9160,103 @@ void awaiter<Attempt, S>::go_on(std::coroutine_handle<> who) {
 namespace mailroom::inline v0 {
 
 /// How topic names and filters are read.
-enum class dialect : unsigned char { exact, nats };
+enum class dialect : unsigned char { exact, nats, mqtt, amqp };
 
-class topic_filter {
-public:
-  /// Makes the filter that `pattern` describes.
-  ///
-  /// Cost      O(pattern); one copy of the pattern
-  /// Throws    std::invalid_argument that says what is wrong with the pattern, and where;
-  ///           std::bad_alloc
-  explicit topic_filter(std::string_view pattern, dialect rules = dialect::nats);
+/// What is wrong with a filter or a name, and at which byte; false when nothing is.
+struct name_fault {
+  const char* reason = nullptr; ///< lives for ever
+  std::size_t at = 0;
 
-  /// Tells whether a filter can be made of `pattern`.
-  ///
-  /// Caller    anyone
-  /// Progress  wait-free
-  /// Cost      O(pattern), no allocation; may run at compile time
-  /// Throws    nothing
-  [[nodiscard]] static constexpr bool valid(std::string_view pattern, dialect rules) noexcept;
-
-  /// Tells whether `name` can be published to. Every such name is also a valid pattern.
-  ///
-  /// Caller    anyone
-  /// Progress  wait-free
-  /// Cost      O(name), no allocation; may run at compile time
-  /// Throws    nothing
-  [[nodiscard]] static constexpr bool valid_topic(std::string_view name, dialect rules) noexcept;
-
-  /// Tells whether `topic` is one of the names that the pattern stands for.
-  ///
-  /// Caller    anyone, concurrently with all other const members
-  /// Progress  wait-free
-  /// Cost      O(topic), whatever the pattern; no allocation
-  /// Throws    nothing
-  /// Returns   false also for a topic that is not valid
-  [[nodiscard]] bool matches(std::string_view topic) const noexcept;
-
-  /// The text the filter was made of; it lives as long as the filter.
-  ///
-  /// Caller    anyone
-  /// Progress  wait-free
-  /// Throws    nothing
-  [[nodiscard]] std::string_view pattern() const noexcept { return pattern_; }
-
-  /// The dialect the pattern is read in.
-  ///
-  /// Caller    anyone
-  /// Progress  wait-free
-  /// Throws    nothing
-  [[nodiscard]] dialect rules() const noexcept { return rules_; }
-
-  /// Tells whether the pattern has no wildcard, and so matches one name only: itself.
-  ///
-  /// Caller    anyone
-  /// Progress  wait-free
-  /// Cost      O(1)
-  /// Throws    nothing
-  [[nodiscard]] bool is_literal() const noexcept { return literal_; }
-
-  /// Compares pattern and dialect; filters that differ may still match the same topics.
-  ///
-  /// Caller    anyone, concurrently with all other const members
-  /// Progress  wait-free
-  /// Cost      O(pattern)
-  /// Throws    nothing
-  [[nodiscard]] bool operator==(const topic_filter&) const noexcept = default;
-
-private:
-  std::string pattern_; // (I1)
-  dialect rules_;
-  bool literal_; // (I2)
+  constexpr explicit operator bool() const noexcept { return reason != nullptr; }
 };
-
-// ---- Definitions, in the order of the class
 
 namespace detail {
 
 /// What a text is meant to be.
 enum class name_kind : unsigned char { filter, topic };
 
-/// What is wrong with a text, and at which byte; false when nothing is.
-struct name_fault {
-  const char* reason = nullptr;
-  std::size_t at = 0;
+/// What a token of a filter stands for: itself, one token, one or more, none or more.
+enum class token_kind : unsigned char { plain, one, some, many };
 
-  constexpr explicit operator bool() const noexcept { return reason != nullptr; }
+/// The characters that mean something in a dialect; NUL, which is in no text, where there is none.
+struct spelling {
+  char separator;
+  char one;
+  char several;
+  token_kind meaning; // of several
 };
 
-/// Why no token may hold `c`; nullptr when it may.
+constexpr spelling spelling_of(dialect rules) noexcept {
+  if (rules == dialect::nats) return {'.', '*', '>', token_kind::some};
+  if (rules == dialect::mqtt) return {'/', '+', '#', token_kind::many};
+  if (rules == dialect::amqp) return {'.', '*', '#', token_kind::many};
+  return {'\0', '\0', '\0', token_kind::plain};
+}
+
+/// A place in a text: at one of its tokens, or behind the last one.
+class token_cursor {
+public:
+  constexpr token_cursor(std::string_view text, dialect rules) noexcept
+      : text_{text}, spelling_{spelling_of(rules)} {
+    if (text.empty()) {
+      begin_ = 1;
+    } else {
+      find_end();
+    }
+  }
+
+  constexpr bool is_over() const noexcept { return begin_ > text_.size(); }
+
+  /// Not when is_over, as all that follows.
+  constexpr void next() noexcept {
+    begin_ = end_ + 1;
+    if (!is_over()) find_end();
+  }
+  constexpr std::string_view token() const noexcept { return text_.substr(begin_, end_ - begin_); }
+
+  /// What the token of a filter stands for.
+  constexpr token_kind kind() const noexcept {
+    if (end_ - begin_ != 1) return token_kind::plain;
+    if (text_[begin_] == spelling_.one) return token_kind::one;
+    if (text_[begin_] == spelling_.several) return spelling_.meaning;
+    return token_kind::plain;
+  }
+  constexpr bool is_plain() const noexcept { return kind() == token_kind::plain; }
+
+  /// All from here to another place in the same text, without the separator before that place;
+  /// without data() when there is no token between them.
+  constexpr std::string_view until(const token_cursor& behind) const noexcept {
+    if (begin_ == behind.begin_) return {};
+    return text_.substr(begin_, behind.begin_ - 1 - begin_);
+  }
+
+private:
+  constexpr void find_end() noexcept {
+    end_ = std::min(text_.find(spelling_.separator, begin_), text_.size());
+  }
+
+  std::string_view text_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  spelling spelling_;
+};
+
+inline constexpr std::string_view share_prefix = "$share/";
+
+/// The group that a valid filter names; empty if it names none.
+constexpr std::string_view group_of(std::string_view filter, dialect rules) noexcept {
+  if (rules != dialect::mqtt || !filter.starts_with(share_prefix)) return {};
+  const std::size_t begin = share_prefix.size();
+  return filter.substr(begin, filter.find('/', begin) - begin);
+}
+
+/// What of a valid filter is compared with names: all but the group.
+constexpr std::string_view body_of(std::string_view filter, dialect rules) noexcept {
+  const std::string_view group = group_of(filter, rules);
+  return group.empty() ? filter : filter.substr(share_prefix.size() + group.size() + 1);
+}
+
+/// Why no token of dialect nats may hold `c`; nullptr when it may.
 constexpr const char* refusal_of(char c) noexcept {
   if (c == '\0') return "forbidden NUL";
   if (c == ' ') return "forbidden space";
@@ -9265,12 +9267,7 @@ constexpr const char* refusal_of(char c) noexcept {
   return nullptr;
 }
 
-/// Tells whether the token that begins at `at` is the character `c` and nothing else.
-constexpr bool is_token(std::string_view text, std::size_t at, char c) noexcept {
-  return at < text.size() && text[at] == c && (at + 1 == text.size() || text[at + 1] == '.');
-}
-
-/// The first fault of a text in dialect exact.
+/// The first NUL of a text, or that it is empty, where it must not be.
 constexpr name_fault find_fault_exact(std::string_view text) noexcept {
   if (text.empty()) return {"empty name", 0};
   const std::size_t nul = text.find('\0');
@@ -9285,18 +9282,62 @@ constexpr name_fault find_fault_nats(std::string_view text, name_kind kind) noex
       if (const char* reason = refusal_of(text[end])) return {reason, end};
     }
     if (end == begin) return {"empty token", begin};
-    const bool tail = is_token(text, begin, '>');
-    if (kind == name_kind::topic && (tail || is_token(text, begin, '*'))) {
-      return {"wildcard in a topic name", begin};
-    }
+    const bool tail = end - begin == 1 && text[begin] == '>';
+    const bool star = end - begin == 1 && text[begin] == '*';
+    if (kind == name_kind::topic && (tail || star)) return {"wildcard in a topic name", begin};
     if (tail && end != text.size()) return {"'>' before the last token", begin};
     if (end == text.size()) return {};
   }
 }
 
+/// The first fault of what stands before the filter in `$share/group/filter`.
+constexpr name_fault find_fault_group(std::string_view text) noexcept {
+  const std::size_t begin = share_prefix.size();
+  const std::size_t end = std::min(text.find('/', begin), text.size());
+  if (begin == end) return {"empty group name", begin};
+  for (std::size_t at = begin; at != end; ++at) {
+    if (text[at] == '\0') return {refusal_of('\0'), at};
+    if (text[at] == '+' || text[at] == '#') return {"wildcard in a group name", at};
+  }
+  if (end == text.size() || end + 1 == text.size()) return {"no filter after the group", end};
+  return {};
+}
+
+/// The first fault of a text in dialect mqtt.
+constexpr name_fault find_fault_mqtt(std::string_view text, name_kind kind) noexcept {
+  std::size_t at = 0;
+  if (kind == name_kind::filter && text.starts_with(share_prefix)) {
+    if (const name_fault fault = find_fault_group(text)) return fault;
+    at = text.find('/', share_prefix.size()) + 1;
+  }
+  if (text.empty()) return {"empty name", 0};
+  for (; at != text.size(); ++at) {
+    if (text[at] == '\0') return {refusal_of('\0'), at};
+    if (text[at] != '+' && text[at] != '#') continue;
+    if (kind == name_kind::topic) return {"wildcard in a topic name", at};
+    const bool begins = at == 0 || text[at - 1] == '/';
+    const bool ends = at + 1 == text.size() || text[at + 1] == '/';
+    if (!begins || !ends) return {"wildcard inside a level", at};
+    if (text[at] == '#' && at + 1 != text.size()) return {"'#' before the last level", at};
+  }
+  if (text.size() > 65535) return {"more than 65535 bytes", 65535};
+  return {};
+}
+
+/// The first fault of a text in dialect amqp.
+constexpr name_fault find_fault_amqp(std::string_view text) noexcept {
+  if (text.empty()) return {};
+  if (const name_fault fault = find_fault_exact(text)) return fault;
+  if (text.size() > 255) return {"more than 255 bytes", 255};
+  return {};
+}
+
 /// The first fault of a text: the one place that knows which filters and names are valid.
 constexpr name_fault find_fault(std::string_view text, dialect rules, name_kind kind) noexcept {
-  return rules == dialect::exact ? find_fault_exact(text) : find_fault_nats(text, kind);
+  if (rules == dialect::exact) return find_fault_exact(text);
+  if (rules == dialect::mqtt) return find_fault_mqtt(text, kind);
+  if (rules == dialect::amqp) return find_fault_amqp(text);
+  return find_fault_nats(text, kind);
 }
 
 /// Throws    std::invalid_argument: mailroom: filter "a..b": empty token at byte 2
@@ -9327,41 +9368,699 @@ inline void check_topic(std::string_view name, dialect rules) {
 }
 
 } // namespace detail
+} // namespace mailroom::inline v0
 
-inline topic_filter::topic_filter(std::string_view pattern, dialect rules)
-    : pattern_{pattern}, rules_{rules}, literal_{valid_topic(pattern, rules)} {
-  using enum detail::name_kind;
-  if (const detail::name_fault fault = detail::find_fault(pattern, rules, filter)) {
-    detail::throw_fault(pattern, filter, fault);
+#endif // MAILROOM_TOPIC_FILTER_SYNTAX_HPP
+
+// ---- <mailroom/topic/filter_match.hpp>
+
+#ifndef MAILROOM_TOPIC_FILTER_MATCH_HPP
+#define MAILROOM_TOPIC_FILTER_MATCH_HPP
+
+// Lays the tokens of a filter beside those of a topic.
+//
+//      filter   a . # . b . * . # . c          a block is what stands between two `#`
+//      topic    a x x . b x . x x x c
+//                    |  '-.-'    |   '- the last block lies at the end
+//                    |   a block lies at the first place where it fits
+//                    '- what no block covers belongs to the `#`
+//
+// The first place is the right one: whoever lies further left leaves more room for the others. So a
+// block that fits is never moved again, whatever comes behind it, and only the block that is just
+// being laid can fail, and is tried one token further. Every token of the topic is then compared
+// with each token of one block at most: tokens of the topic times tokens of the longest block. The
+// naive way, which goes back to the block before as well, takes exponential time.
+//
+// Where several `#` could share a text in several ways this is the rule too: each of them, from the
+// left, takes as little as it can, and the last one takes what is left.
+//
+// Decision: no set of states, one bit for each token of the filter, that moves along the topic. It
+//   has to compare each token of the topic with all tokens of the filter, not with those of a block
+//   only; it needs memory as soon as there are more tokens than bits; and it does not know who took
+//   what.
+//
+// Sources: K. J. Krauss, Matching Wildcards: An Algorithm (Dr. Dobb's, 2008), for characters.
+
+#include <algorithm>   // min
+#include <cstddef>     // size_t
+#include <span>        // span
+#include <string_view> // string_view
+
+namespace mailroom::inline v0::detail {
+
+/// Lays a filter beside words. `fits(token, word)` says whether a token that stands for one word
+/// can stand for this one; `tell(n, from, behind)` is told which words the wildcard number n takes,
+/// again whenever that changes. Both get cursors.
+template <class Fits, class Tell>
+class layout {
+public:
+  constexpr layout(token_cursor filter, token_cursor words, Fits fits, Tell tell)
+      : filter_{filter}, words_{words}, block_{filter}, from_{words}, tried_{words}, fits_{fits},
+        tell_{tell} {}
+
+  /// Do all tokens of the filter find their words, and all words a token? Asked once.
+  constexpr bool succeeds() {
+    for (;;) {
+      const token_kind kind = filter_.is_over() ? token_kind::plain : filter_.kind();
+      if (kind == token_kind::many || kind == token_kind::some) {
+        if (kind == token_kind::some && words_.is_over()) return false;
+        begin_block();
+      } else if (filter_.is_over() && words_.is_over()) {
+        return true;
+      } else if (!filter_.is_over() && !words_.is_over() && fits_(filter_, words_)) {
+        lay_token(kind);
+      } else if (!in_block_ || words_.is_over()) { // one word further there are even less of them
+        return false;
+      } else {
+        move_block();
+      }
+    }
+  }
+
+private:
+  /// The filter stands at a wildcard for several: a block begins behind it.
+  constexpr void begin_block() {
+    filter_.next();
+    block_ = filter_;
+    from_ = tried_ = words_;
+    in_block_ = true;
+    many_ = wildcard_++;
+    if (filter_.is_over()) {
+      while (!words_.is_over()) words_.next();
+    }
+    tell_(many_, from_, words_);
+  }
+
+  constexpr void lay_token(token_kind kind) {
+    const token_cursor word = words_;
+    words_.next();
+    if (kind == token_kind::one) tell_(wildcard_++, word, words_);
+    filter_.next();
+  }
+
+  constexpr void move_block() {
+    tried_.next();
+    words_ = tried_;
+    filter_ = block_;
+    wildcard_ = many_ + 1;
+    tell_(many_, from_, tried_);
+  }
+
+  token_cursor filter_; // the next token to be laid
+  token_cursor words_;  // where
+  token_cursor block_;  // the block that is being laid,
+  token_cursor from_;   // the first place it could have,
+  token_cursor tried_;  // and the one that is tried
+  Fits fits_;
+  Tell tell_;
+  std::size_t wildcard_ = 0; // number of the next one
+  std::size_t many_ = 0;     // number of the one before the block
+  bool in_block_ = false;    // not in the one at the beginning, which cannot be moved
+};
+
+struct nobody_asks {
+  constexpr void operator()(std::size_t, const token_cursor&, const token_cursor&) const noexcept {}
+};
+
+/// Does a token of a filter stand for this word?
+constexpr bool stands_for(const token_cursor& token, const token_cursor& word) noexcept {
+  return token.kind() == token_kind::one || token.token() == word.token();
+}
+
+constexpr bool begins_with_wildcard(std::string_view body, dialect rules) noexcept {
+  const token_cursor first{body, rules};
+  return !first.is_over() && !first.is_plain();
+}
+
+/// In mqtt a filter that begins with a wildcard does not see the names that begin with `$`.
+constexpr bool is_hidden(std::string_view body, std::string_view name, dialect rules) noexcept {
+  return rules == dialect::mqtt && name.starts_with('$') && begins_with_wildcard(body, rules);
+}
+
+/// Is the token that begins at `at` the character `c` and nothing else?
+constexpr bool is_token(std::string_view text, std::size_t at, char c, char separator) noexcept {
+  return at < text.size() && text[at] == c && (at + 1 == text.size() || text[at + 1] == separator);
+}
+
+/// Where only the last token stands for several nothing is ever moved: both texts, byte by byte.
+constexpr bool match_in_one_pass(std::string_view body, std::string_view topic,
+                                 spelling marks) noexcept {
+  for (std::size_t p = 0, t = 0;; ++p, ++t) { // a token begins at p, and one at t
+    if (is_token(body, p, marks.several, marks.separator)) return true;
+    if (is_token(body, p, marks.one, marks.separator)) {
+      t = std::min(topic.find(marks.separator, t), topic.size());
+      ++p;
+    } else {
+      for (; p != body.size() && body[p] != marks.separator; ++p, ++t) {
+        if (t == topic.size() || topic[t] != body[p]) return false;
+      }
+    }
+    if (t == topic.size()) {
+      if (p == body.size()) return true;
+      return marks.meaning == token_kind::many &&
+             is_token(body, p + 1, marks.several, marks.separator);
+    }
+    if (p == body.size() || topic[t] != marks.separator) return false;
   }
 }
 
-constexpr bool topic_filter::valid(std::string_view pattern, dialect rules) noexcept {
-  return !detail::find_fault(pattern, rules, detail::name_kind::filter);
+/// Does a filter match a topic that is valid?
+constexpr bool match(std::string_view body, std::string_view topic, dialect rules) noexcept {
+  if (is_hidden(body, topic, rules)) return false;
+  if (rules != dialect::amqp) return match_in_one_pass(body, topic, spelling_of(rules));
+  return layout{token_cursor{body, rules}, token_cursor{topic, rules}, stands_for, nobody_asks{}}
+      .succeeds();
 }
 
-constexpr bool topic_filter::valid_topic(std::string_view name, dialect rules) noexcept {
-  return !detail::find_fault(name, rules, detail::name_kind::topic);
+/// How many wildcards a filter has.
+constexpr std::size_t count_wildcards(std::string_view body, dialect rules) noexcept {
+  std::size_t count = 0;
+  for (token_cursor at{body, rules}; !at.is_over(); at.next()) count += at.is_plain() ? 0U : 1U;
+  return count;
+}
+
+/// Writes down what the first wildcards take, as many as there is room for.
+struct captures {
+  std::span<std::string_view> into;
+
+  constexpr void operator()(std::size_t wildcard, const token_cursor& from,
+                            const token_cursor& behind) const noexcept {
+    if (wildcard < into.size()) into[wildcard] = from.until(behind);
+  }
+};
+
+/// Writes down what the wildcards of a filter take of a topic that it matches.
+constexpr void capture(std::string_view body, std::string_view topic, dialect rules,
+                       std::span<std::string_view> into) noexcept {
+  (void)layout{token_cursor{body, rules}, token_cursor{topic, rules}, stands_for, captures{into}}
+      .succeeds();
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_TOPIC_FILTER_MATCH_HPP
+
+// ---- <mailroom/topic/filter_relation.hpp>
+
+#ifndef MAILROOM_TOPIC_FILTER_RELATION_HPP
+#define MAILROOM_TOPIC_FILTER_RELATION_HPP
+
+// What two filters of one dialect have to do with each other: is there a name that both match; does
+// one match all that the other matches?
+//
+// Overlap. If both have a wildcard for several, what stands between the first and the last of each
+// can always be written one after the other, so only the beginnings and the ends can be at odds. If
+// one of them has none it is a row of words, some of which are free, and the other is laid beside
+// it as beside a topic.
+//
+// Cover. The hardest name of the narrow filter has, where a wildcard stands, words that nobody has
+// seen before: only a wildcard of the wide one takes them. How many, for a `#`? None, or very many;
+// who takes both takes all between (I1). The wide filter is read as a machine that can be at many
+// places at once. At each `#` of the narrow one every machine goes on for none, and one new machine
+// for very many stands for the worst of them (I2). In the end all must have arrived.
+//
+//      narrow   a.*.#.b     none:       a ? b          very many:  a ? ? ? ? ? b
+//      wide     a.#.b       takes it                   takes it              so it covers
+//
+// Invariants
+//   (I1)  Let a filter take L R, and L z..z R with very many unseen words z. Then it takes L z R
+//         and, word by word, any number of z. Look at the gap between L and R. If a `#` is there
+//         it takes the z. If not, a block U V lies across it, U on the end of L. In L z..z R some
+//         `#` takes z; let it stand before that block (else read all this backwards), which thus
+//         begins with q words z (or within R, q = 0). What is before the block may lie as in L R,
+//         what is behind it as in L z..z R or as in L R, and the block itself,
+//           for q <= 1               as in L z..z R;
+//           for q >= length of U     with U, which is all `*`, one word further, V as in L R;
+//           else                     with its first q words, all `*`, on the last q - 1 of L and on
+//                                    z, the others as in L z..z R.
+//   (I2)  Among places the last one at a `#` matters: it takes all that the earlier ones do. After
+//         very many unseen words a machine is there and at the `*` behind it, and nowhere else. So
+//         of such machines the one that came least far is the worst.
+//
+// Both are exact for names of any length. Where only names beyond 255 bytes (amqp) or 65535 bytes
+// (mqtt) make the difference, overlap says yes and cover says no.
+//
+// Decision: no automaton of both filters, searched for a name. It has a state for each set of
+//   places that can occur, and there is no small bound on these.
+
+#include <algorithm>   // max, min
+#include <array>       // array
+#include <bitset>      // bitset
+#include <cstddef>     // size_t
+#include <string_view> // string_view
+
+namespace mailroom::inline v0::detail {
+
+constexpr bool is_several(const token_cursor& at) noexcept {
+  return at.kind() == token_kind::many || at.kind() == token_kind::some;
+}
+
+constexpr bool has_several(token_cursor at) noexcept {
+  while (!at.is_over() && !is_several(at)) at.next();
+  return !at.is_over();
+}
+
+// ---- Overlap
+
+/// Is there a word for which both tokens stand?
+constexpr bool can_agree(const token_cursor& a, const token_cursor& b) noexcept {
+  return !a.is_plain() || !b.is_plain() || a.token() == b.token();
+}
+
+/// Can the tokens before the first wildcard for several agree? Both filters have one.
+constexpr bool begins_agree(token_cursor a, token_cursor b) noexcept {
+  for (; !is_several(a) && !is_several(b); a.next(), b.next()) {
+    if (!can_agree(a, b)) return false;
+  }
+  return true;
+}
+
+/// The tokens behind the last wildcard for several.
+struct filter_end {
+  token_cursor at;
+  std::size_t length = 0;
+
+  constexpr explicit filter_end(token_cursor filter) noexcept : at{filter} {
+    while (!filter.is_over()) {
+      const bool begins_here = is_several(filter);
+      filter.next();
+      length = begins_here ? 0 : length + 1;
+      if (begins_here) at = filter;
+    }
+  }
+};
+
+/// Can the tokens behind it agree?
+constexpr bool ends_agree(token_cursor a, token_cursor b) noexcept {
+  filter_end one{a};
+  filter_end other{b};
+  for (; one.length > other.length; --one.length) one.at.next();
+  for (; other.length > one.length; --other.length) other.at.next();
+  for (; !one.at.is_over(); one.at.next(), other.at.next()) {
+    if (!can_agree(one.at, other.at)) return false;
+  }
+  return true;
+}
+
+/// Can the filter match what a row of tokens, none of them for several, stands for?
+constexpr bool overlaps_row(token_cursor filter, token_cursor row) noexcept {
+  token_cursor second = row;
+  if (!row.is_over()) second.next();
+  const bool is_one_word = !row.is_over() && second.is_over();
+  const auto fits = [is_one_word](const token_cursor& token, const token_cursor& word) {
+    if (is_one_word && token.is_plain() && token.token().empty()) return false; // is no name
+    return can_agree(token, word);
+  };
+  return layout{filter, row, fits, nobody_asks{}}.succeeds();
+}
+
+/// Is there a name that both filters match?
+constexpr bool overlap(std::string_view a, std::string_view b, dialect rules) noexcept {
+  if (rules == dialect::exact) return a == b;
+  if (is_hidden(a, b, rules) || is_hidden(b, a, rules)) return false;
+  const token_cursor one{a, rules};
+  const token_cursor other{b, rules};
+  if (!has_several(one)) return overlaps_row(other, one);
+  if (!has_several(other)) return overlaps_row(one, other);
+  return begins_agree(one, other) && ends_agree(one, other);
+}
+
+// ---- Cover
+
+/// Does a token stand for every word for which the other one does?
+constexpr bool covers_token(const token_cursor& wide, const token_cursor& narrow) noexcept {
+  if (wide.kind() == token_kind::one) return true;
+  return narrow.is_plain() && wide.token() == narrow.token();
+}
+
+/// Cover, where both filters end with the only wildcard for several. `last` is what that of the
+/// narrow one stands for.
+constexpr bool covers_tail(token_cursor wide, token_cursor narrow, token_kind last) noexcept {
+  for (;;) {
+    const token_kind kind = is_several(narrow) ? last : token_kind::one;
+    if (wide.kind() == token_kind::many) return true;
+    if (kind == token_kind::many) return false;
+    if (wide.kind() == token_kind::some) return true;
+    if (!covers_token(wide, narrow)) return false;
+    wide.next();
+    if (kind == token_kind::some) {
+      last = token_kind::many; // one word of its own is covered
+    } else {
+      narrow.next();
+    }
+  }
+}
+
+/// A filter of dialect amqp as a machine. At its place p the tokens before p have found words.
+class amqp_machine {
+public:
+  explicit amqp_machine(std::string_view filter) noexcept : filter_{filter} {
+    for (token_cursor at{filter, dialect::amqp}; !at.is_over(); at.next()) {
+      kinds_[size_++] = at.kind();
+    }
+    for (std::size_t p = size_; p-- != 0;) {
+      if (kinds_[p] == token_kind::plain) continue;
+      reach_[p] = reach_[p + 1];
+      if (kinds_[p] == token_kind::many && reach_[p] == 0) reach_[p] = p + 1;
+    }
+  }
+
+  /// Does it match all names that `narrow` stands for?
+  bool covers(std::string_view narrow) const noexcept {
+    const token_cursor begin{narrow, dialect::amqp};
+    if (!needs_more(begin)) return covers(begin, most);
+    std::size_t number = 0;
+    for (token_cursor at = begin; !at.is_over(); at.next(), ++number) {
+      if (is_several(at) && !covers(begin, number)) return false;
+    }
+    return true;
+  }
+
+private:
+  static constexpr std::size_t most = 256; // tokens in 255 bytes
+  using places = std::bitset<most + 1>;
+
+  /// Is an empty token all that there is beside the `#`? It alone is no name.
+  static bool needs_more(token_cursor at) noexcept {
+    std::size_t words = 0;
+    bool has_text = false;
+    for (; !at.is_over(); at.next()) {
+      if (is_several(at)) continue;
+      ++words;
+      has_text = has_text || !at.token().empty();
+    }
+    return words == 1 && !has_text;
+  }
+
+  /// The same, where the `#` with a certain number stands for one word at least.
+  bool covers(token_cursor narrow, std::size_t some) const noexcept {
+    std::array<places, most / 2 + 1> machines;
+    std::size_t count = 1;
+    machines[0] = with_none_taken(places{1});
+    for (std::size_t number = 0; !narrow.is_over(); narrow.next(), ++number) {
+      if (!is_several(narrow) || number == some) {
+        const places fitting = places_for(narrow);
+        for (std::size_t m = 0; m != count; ++m) machines[m] = step(machines[m], fitting);
+      }
+      if (!is_several(narrow)) continue;
+      std::size_t worst = most + 1;
+      for (std::size_t m = 0; m != count; ++m) worst = std::min(worst, furthest(machines[m]));
+      if (worst == 0) return false;
+      machines[count++] = after_unseen_words(worst - 1);
+    }
+    for (std::size_t m = 0; m != count; ++m) {
+      if (!machines[m][size_]) return false;
+    }
+    return true;
+  }
+
+  /// Where a token stands for all that `narrow` does, or for an unseen word if that is a wildcard.
+  places places_for(const token_cursor& narrow) const noexcept {
+    places fitting;
+    std::size_t p = 0;
+    for (token_cursor at{filter_, dialect::amqp}; !at.is_over(); at.next(), ++p) {
+      fitting[p] = covers_token(at, narrow);
+    }
+    return fitting;
+  }
+
+  places step(const places& from, const places& fitting) const noexcept {
+    places to;
+    for (std::size_t p = 0; p != size_; ++p) {
+      if (!from[p]) continue;
+      if (kinds_[p] == token_kind::many) {
+        to[p] = true;
+      } else if (fitting[p]) {
+        to[p + 1] = true;
+      }
+    }
+    return with_none_taken(to);
+  }
+
+  /// A `#` may take nothing.
+  places with_none_taken(places at) const noexcept {
+    for (std::size_t p = 0; p != size_; ++p) {
+      if (at[p] && kinds_[p] == token_kind::many) at[p + 1] = true;
+    }
+    return at;
+  }
+
+  /// One more than the place of the last `#` that is reached when only unseen words come; or 0.
+  std::size_t furthest(const places& from) const noexcept {
+    std::size_t found = 0;
+    for (std::size_t p = 0; p != size_; ++p) {
+      if (from[p]) found = std::max(found, reach_[p]);
+    }
+    return found;
+  }
+
+  places after_unseen_words(std::size_t many) const noexcept { // (I2)
+    places at;
+    at[many] = true;
+    at[++many] = true;
+    while (many != size_ && kinds_[many] == token_kind::one) at[++many] = true;
+    return at;
+  }
+
+  std::string_view filter_;
+  std::size_t size_ = 0;
+  std::array<token_kind, most> kinds_;
+  std::array<std::size_t, most + 1> reach_{}; // from a place to furthest
+};
+
+/// Does a filter match all names that another one matches?
+constexpr bool cover(std::string_view wide, std::string_view narrow, dialect rules) noexcept {
+  if (rules == dialect::exact) return wide == narrow;
+  if (is_hidden(wide, narrow, rules)) return false;
+  const token_cursor outer{wide, rules};
+  const token_cursor inner{narrow, rules};
+  if (!has_several(inner)) return layout{outer, inner, covers_token, nobody_asks{}}.succeeds();
+  if (!has_several(outer)) return false;
+  if (rules == dialect::amqp) return amqp_machine{wide}.covers(narrow);
+  const bool needs_one = rules == dialect::nats || narrow == "#" || narrow == "/#"; // "" is no name
+  return covers_tail(outer, inner, needs_one ? token_kind::some : token_kind::many);
+}
+
+} // namespace mailroom::inline v0::detail
+
+#endif // MAILROOM_TOPIC_FILTER_RELATION_HPP
+
+// ---- <mailroom/topic/filter.hpp>
+
+#ifndef MAILROOM_TOPIC_FILTER_HPP
+#define MAILROOM_TOPIC_FILTER_HPP
+
+// A topic filter: says which topic names a subscriber wants to hear.
+//
+// Use it       to check names and filters before they reach a dispatcher, or to match by hand.
+// Instead use  dispatcher, which owns the filters of its subscribers and calls them itself.
+//
+// A name is a text; a dialect says how it is read. `exact` reads it whole: any bytes but NUL, equal
+// or not. The others read tokens between separators, and a filter may have wildcards among them:
+//
+//              filter   matches             does not match
+//      nats    a.b      a.b                 a, a.b.c, A.B
+//              a.*.c    a.b.c               a.c, a.b.b.c       * is exactly one token
+//              a.>      a.b, a.b.c          a, b.a             > is one token or more, at end
+//              a*.b     a*.b                ab.b               inside a token: plain characters
+//      mqtt    a/+      a/b, a/             a, a/b/c           + is one level, also an empty one
+//              a/#      a, a/b, a/b/c       ab                 # is any number of levels, at end
+//              +/b, #   a/b                 $a/b               wildcards in front do not see a `$`
+//      amqp    a.*      a.b, a.*            a, a.b.c           * is exactly one word
+//              a.#.b    a.b, a.c.c.b        ab, a.b.c          # is any number of words, anywhere
+//
+// Bytes count as they are: no case folding, no Unicode normalisation. What is no filter and no name
+// is in filter_syntax.hpp. `$share/group/filter`, in mqtt, matches what the filter in it does.
+//
+// Invariants, unless the filter was moved from
+//   (I1)  pattern_ is a valid filter by rules_
+//   (I2)  literal_ says that pattern_ is a valid topic too, and matches this topic and no other
+//
+// Decision: the pattern stays text and is walked beside the topic. A list of tokens would save
+//   looking for separators, and cost an allocation for each filter.
+// Decision: captures go to the caller's span. A type that holds all of them would allocate, or be
+//   large for everybody; who wrote the filter knows how many wildcards it has.
+//
+// Sources: NATS documentation, Subject-Based Messaging; MQTT Version 5.0 (OASIS Standard), 4.7 and
+// 4.8.2; AMQP 0-9-1, 3.1.3.3. The cases in tests/unit/topic/vectors were measured with servers.
+
+#include <cstddef>     // size_t
+#include <span>        // span
+#include <string>      // string
+#include <string_view> // string_view
+
+namespace mailroom::inline v0 {
+
+class topic_filter {
+public:
+  /// Makes the filter that `pattern` describes.
+  ///
+  /// Cost      O(pattern); one copy of the pattern
+  /// Throws    std::invalid_argument that says what is wrong with the pattern, and where;
+  ///           std::bad_alloc
+  explicit topic_filter(std::string_view pattern, dialect rules = dialect::nats);
+
+  /// Tells why no filter can be made of `pattern`.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      O(pattern), no allocation; may run at compile time
+  /// Throws    nothing
+  /// Returns   the first fault and its place; false if there is none
+  [[nodiscard]] static constexpr name_fault find_fault(std::string_view pattern,
+                                                       dialect rules) noexcept {
+    return detail::find_fault(pattern, rules, detail::name_kind::filter);
+  }
+
+  /// Tells why `name` cannot be published to; otherwise as find_fault. What has no fault as a name
+  /// has none as a pattern, but for what begins with `$share/` in mqtt.
+  [[nodiscard]] static constexpr name_fault find_topic_fault(std::string_view name,
+                                                             dialect rules) noexcept {
+    return detail::find_fault(name, rules, detail::name_kind::topic);
+  }
+
+  /// Tells whether a filter can be made of `pattern`; otherwise as find_fault.
+  [[nodiscard]] static constexpr bool valid(std::string_view pattern, dialect rules) noexcept {
+    return !find_fault(pattern, rules);
+  }
+
+  /// Tells whether `name` can be published to; otherwise as find_fault.
+  [[nodiscard]] static constexpr bool valid_topic(std::string_view name, dialect rules) noexcept {
+    return !find_topic_fault(name, rules);
+  }
+
+  /// Tells whether `topic` is one of the names that the pattern stands for.
+  ///
+  /// Caller    anyone, concurrently with all other const members
+  /// Progress  wait-free
+  /// Cost      O(topic), whatever the pattern; in amqp, where `#` may stand anywhere, O(topic *
+  ///           pattern between two `#`); no allocation
+  /// Throws    nothing
+  /// Returns   false also for a topic that is not valid
+  [[nodiscard]] bool matches(std::string_view topic) const noexcept;
+
+  /// Writes down what the wildcards stand for, in their order, as pieces of `topic`. Where words
+  /// could go to several `#`, each of them, from the left, takes as little as it can, and the last
+  /// one the rest. Who takes no word at all leaves a view without data(); an empty word has some.
+  ///
+  /// Caller    as for matches
+  /// Progress  wait-free
+  /// Cost      as for matches
+  /// Throws    nothing
+  /// Returns   whether the topic matches; `into` is left alone if not, and beyond wildcards()
+  bool capture(std::string_view topic, std::span<std::string_view> into) const noexcept;
+
+  /// Tells whether there is a name that both filters match. The longest text that a dialect allows
+  /// is not looked at.
+  ///
+  /// Caller    as for matches
+  /// Progress  wait-free
+  /// Cost      O(both patterns); O(pattern * pattern) in amqp; no allocation
+  /// Throws    std::invalid_argument for filters of different dialects
+  [[nodiscard]] bool overlaps(const topic_filter& other) const;
+
+  /// Tells whether this filter matches every name that the other one matches. The longest text that
+  /// a dialect allows is not looked at.
+  ///
+  /// Caller    as for matches
+  /// Progress  wait-free
+  /// Cost      O(both patterns); in amqp O(pattern * pattern * number of `#`); no allocation
+  /// Throws    std::invalid_argument for filters of different dialects
+  [[nodiscard]] bool covers(const topic_filter& other) const;
+
+  /// The text the filter was made of; it lives as long as the filter.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Throws    nothing
+  [[nodiscard]] std::string_view pattern() const noexcept { return pattern_; }
+
+  /// The group that the pattern names with `$share/`; empty if it names none.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Throws    nothing
+  [[nodiscard]] std::string_view group() const noexcept {
+    return detail::group_of(pattern_, rules_);
+  }
+
+  /// The dialect the pattern is read in.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Throws    nothing
+  [[nodiscard]] dialect rules() const noexcept { return rules_; }
+
+  /// How many tokens of the pattern are wildcards.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      O(pattern)
+  /// Throws    nothing
+  [[nodiscard]] std::size_t wildcards() const noexcept {
+    return detail::count_wildcards(body(), rules_);
+  }
+
+  /// Tells whether the pattern has no wildcard and no group, and so matches one name only: itself.
+  ///
+  /// Caller    anyone
+  /// Progress  wait-free
+  /// Cost      O(1)
+  /// Throws    nothing
+  [[nodiscard]] bool is_literal() const noexcept { return literal_; }
+
+  /// Compares pattern and dialect; filters that differ may still match the same topics.
+  ///
+  /// Caller    anyone, concurrently with all other const members
+  /// Progress  wait-free
+  /// Cost      O(pattern)
+  /// Throws    nothing
+  [[nodiscard]] bool operator==(const topic_filter&) const noexcept = default;
+
+private:
+  std::string_view body() const noexcept { return detail::body_of(pattern_, rules_); }
+  void check_dialect_of(const topic_filter& other) const;
+
+  std::string pattern_; // (I1)
+  dialect rules_;
+  bool literal_ = false; // (I2)
+};
+
+// ---- Definitions, in the order of the class
+
+inline topic_filter::topic_filter(std::string_view pattern, dialect rules)
+    : pattern_{pattern}, rules_{rules} {
+  if (const name_fault fault = find_fault(pattern, rules)) {
+    detail::throw_fault(pattern, detail::name_kind::filter, fault);
+  }
+  literal_ = group().empty() && wildcards() == 0;
 }
 
 inline bool topic_filter::matches(std::string_view topic) const noexcept {
-  const std::string_view pattern = pattern_;
-  if (literal_) return topic == pattern; // (I2)
-  // A wildcard checks what it stands for; a plain token equals one that (I1) has checked.
-  for (std::size_t p = 0, t = 0;; ++p, ++t) { // a token begins at p, and one at t
-    if (detail::is_token(pattern, p, '>')) return valid_topic(topic.substr(t), rules_);
-    if (detail::is_token(pattern, p, '*')) {
-      const std::size_t end = std::min(topic.find('.', t), topic.size());
-      if (!valid_topic(topic.substr(t, end - t), rules_)) return false;
-      t = end;
-      ++p;
-    } else {
-      for (; p != pattern.size() && pattern[p] != '.'; ++p, ++t) {
-        if (t == topic.size() || topic[t] != pattern[p]) return false;
-      }
-    }
-    if (p == pattern.size() || t == topic.size()) return p == pattern.size() && t == topic.size();
-    if (topic[t] != '.') return false;
+  if (literal_) return topic == pattern_; // (I2)
+  return detail::match(body(), topic, rules_) && valid_topic(topic, rules_);
+}
+
+inline bool topic_filter::capture(std::string_view topic,
+                                  std::span<std::string_view> into) const noexcept {
+  if (!matches(topic)) return false;
+  detail::capture(body(), topic, rules_, into);
+  return true;
+}
+
+inline bool topic_filter::overlaps(const topic_filter& other) const {
+  check_dialect_of(other);
+  return detail::overlap(body(), other.body(), rules_);
+}
+
+inline bool topic_filter::covers(const topic_filter& other) const {
+  check_dialect_of(other);
+  return detail::cover(body(), other.body(), rules_);
+}
+
+inline void topic_filter::check_dialect_of(const topic_filter& other) const {
+  if (rules_ != other.rules_) {
+    detail::throw_invalid_argument("mailroom: filters of different dialects are not compared");
   }
 }
 
@@ -9967,12 +10666,24 @@ public:
   const error_hook<T> on_error;
 };
 
+/// The group of a subscription. In mqtt a filter may name one: the filter is part of it then, so
+/// that `$share/g/a/+` and `$share/g/#` are two groups.
+///
+/// Throws    std::invalid_argument when both name one
+inline std::string group_for(const topic_filter& filter, const subscription_options& options) {
+  if (filter.group().empty()) return std::string{options.group};
+  if (!options.group.empty()) {
+    throw_invalid_argument("mailroom: a group in the filter and another one in the options");
+  }
+  return std::string{filter.pattern()};
+}
+
 /// One subscription, as the publishers see it.
 template <class T>
 class subscriber : public handler_gate {
 public:
   subscriber(topic_filter wanted, const subscription_options& options, ref<subscriber_list<T>> list)
-      : filter_{std::move(wanted)}, group_{options.group}, name_{options.name},
+      : filter_{std::move(wanted)}, group_{group_for(filter_, options)}, name_{options.name},
         list_{std::move(list)} {}
 
   const topic_filter& filter() const noexcept { return filter_; }
@@ -10413,7 +11124,8 @@ template <class T>
 std::size_t destination<T>::first_with_room(std::size_t turn) const noexcept {
   for (std::size_t i = 0; i != members.size(); ++i) {
     const std::size_t candidate = (turn + i) % members.size();
-    if (members.size() == 1 || members[candidate]->queue()->has_room()) return candidate;
+    const auto* const box = members[candidate]->queue(); // none: a handler, which needs no room
+    if (box == nullptr || box->has_room()) return candidate;
   }
   return turn % members.size();
 }
@@ -10933,7 +11645,8 @@ private:
 // ever: it is refused there, and says so. Where several handlers wait for each other in a circle,
 // only a limit of the publish ends it.
 //
-// Sources: the words and rules are those of NATS (subjects, queue groups).
+// Sources: the words and rules are those of NATS (subjects, queue groups). In dialect mqtt a filter
+// `$share/group/filter` makes a group too, as in MQTT Version 5.0 (OASIS Standard), 4.8.2.
 
 #include <concepts>    // copy_constructible, invocable
 #include <cstdint>     // uint64_t

@@ -159,7 +159,8 @@ template <class T>
 std::size_t destination<T>::first_with_room(std::size_t turn) const noexcept {
   for (std::size_t i = 0; i != members.size(); ++i) {
     const std::size_t candidate = (turn + i) % members.size();
-    if (members.size() == 1 || members[candidate]->queue()->has_room()) return candidate;
+    const auto* const box = members[candidate]->queue(); // none: a handler, which needs no room
+    if (box == nullptr || box->has_room()) return candidate;
   }
   return turn % members.size();
 }
