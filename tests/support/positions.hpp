@@ -16,7 +16,7 @@
 #include <cstdint> // uint64_t
 #include <vector>  // vector
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 struct test_access {
   /// Makes a queue whose first message gets the position `first`.
@@ -82,7 +82,7 @@ struct test_access {
   }
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 namespace test {
 

@@ -19,7 +19,7 @@
 #include <ratio>       // nano, ratio_divide
 #include <type_traits> // is_integral
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Converts to nanoseconds, rounding up; what does not fit becomes the nearest that does.
 template <class Rep, class Period>
@@ -102,6 +102,6 @@ auto deadline_at(const std::chrono::time_point<Clock, Duration>& point) {
   return clock_deadline<Clock>{point};
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_CORE_CLOCK_HPP

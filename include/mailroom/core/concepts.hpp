@@ -19,7 +19,7 @@
 #include <type_traits> // is_object, is_const, is_volatile, is_array
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What may travel: an object that can be moved and destroyed. It needs no default constructor,
 /// and no value is reserved.
@@ -123,6 +123,6 @@ concept async_concurrent_queue =
       { q.async_pop() } noexcept -> awaitable;
     };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_CORE_CONCEPTS_HPP

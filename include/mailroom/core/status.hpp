@@ -24,7 +24,7 @@
 #include <expected> // expected, unexpected
 #endif
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 enum class [[nodiscard]] queue_status : unsigned char {
   success = 0,
@@ -182,6 +182,6 @@ private:
   bool has_value_;
 };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_CORE_STATUS_HPP

@@ -10,7 +10,9 @@
 //              yield when threads share cores and none may sleep;
 //              park_fenced where cores are kept free of interrupts.
 
-namespace mailroom::inline v0::wait_policy {
+#include <mailroom/detail/config.hpp>
+
+namespace mailroom::inline MAILROOM_ABI::wait_policy {
 
 struct spin {};  ///< looks again, with a pause between
 struct yield {}; ///< looks a few times, then lets another thread run between looks
@@ -21,6 +23,6 @@ struct park {};  ///< looks a few times, then sleeps in the kernel until there i
 /// else a microsecond; here every push and pop passes one for itself.
 struct park_fenced {};
 
-} // namespace mailroom::inline v0::wait_policy
+} // namespace mailroom::inline MAILROOM_ABI::wait_policy
 
 #endif // MAILROOM_CORE_WAIT_HPP

@@ -17,7 +17,7 @@
 #include <cstdint> // int64_t, uint64_t
 #include <limits>  // numeric_limits
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// As the Capacity of a queue: it is chosen when the queue is constructed.
 inline constexpr std::size_t dynamic_capacity = static_cast<std::size_t>(-1);
@@ -63,6 +63,6 @@ std::size_t approx_size(const Queue& queue) noexcept {
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_DETAIL_CAPACITY_HPP

@@ -20,13 +20,16 @@
 #define MAILROOM_VERSION_MINOR 1
 #define MAILROOM_VERSION_PATCH 0
 
+/// The inline namespace in which everything stands.
+#define MAILROOM_ABI v0
+
 #if defined(__cpp_exceptions) || defined(_CPPUNWIND)
 #define MAILROOM_EXCEPTIONS 1
 #else
 #define MAILROOM_EXCEPTIONS 0
 #endif
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Data that different threads write stands at least this many bytes apart.
 inline constexpr std::size_t cache_line = 128;
@@ -56,6 +59,6 @@ struct test_access;
 #endif
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_CONFIG_HPP

@@ -21,7 +21,7 @@
 #include <cstddef>  // size_t
 #include <utility>  // exchange, forward, swap
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T>
 class ref;
@@ -83,6 +83,6 @@ ref<T> make_counted(Args&&... args) {
   return ref<T>{new T(std::forward<Args>(args)...)};
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_COUNTED_HPP

@@ -27,7 +27,7 @@
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 struct symmetric_fences {
   static void light() noexcept { fence(memory_order::seq_cst); } // (D)
@@ -55,6 +55,6 @@ private:
   bool for_all_ = can_fence_all_threads();
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_FENCES_HPP

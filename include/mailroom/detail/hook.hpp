@@ -13,7 +13,7 @@
 #include <type_traits> // decay, is_nothrow_invocable, is_same, remove_cvref
 #include <utility>     // forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Called with `Args`, by several threads at a time perhaps.
 template <class... Args>
@@ -54,6 +54,6 @@ private:
   std::unique_ptr<target> target_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_HOOK_HPP

@@ -9,13 +9,15 @@
 // coroutine. It stands here, and not where it is used, so that the tests can put their own in its
 // place.
 
+#include <mailroom/detail/config.hpp>
+
 #include <mutex> // mutex, lock_guard
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 using std::lock_guard;
 using std::mutex;
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_MUTEX_HPP

@@ -61,7 +61,7 @@
 #include <intrin.h> // _mm_pause, __yield
 #endif
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 // ---- Atomics
 
@@ -380,6 +380,6 @@ inline std::uint64_t random_seed() noexcept {
   return mixed ^ (mixed >> 31);
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_PLATFORM_HPP

@@ -25,7 +25,7 @@
 #include <cstddef> // size_t
 #include <cstdint> // int64_t, uint64_t
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 class slot_word {
 public:
@@ -95,6 +95,6 @@ private:
   word index_mask_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_SLOT_WORD_HPP

@@ -23,7 +23,7 @@
 #include <cstddef> // size_t
 #include <limits>  // numeric_limits
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// The index of a cell that is none.
 inline constexpr std::size_t no_cell = std::numeric_limits<std::size_t>::max();
@@ -83,6 +83,6 @@ private:
   padded places_[Count];
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_SPARE_CELLS_HPP

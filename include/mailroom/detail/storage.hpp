@@ -12,7 +12,7 @@
 #include <cstddef> // size_t
 #include <memory>  // allocator_traits, to_address, uninitialized_default_construct_n, destroy_n
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// `Count` elements inside the object; the allocator has nothing to do.
 template <class Element, std::size_t Count, class Allocator>
@@ -58,6 +58,6 @@ private:
   typename traits::pointer elements_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_STORAGE_HPP

@@ -81,7 +81,7 @@
 #if defined(__cpp_lib_coroutine)
 #include <coroutine> // coroutine_handle
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// A promise that says itself where and when its coroutine is resumed.
 template <class Promise>
@@ -289,7 +289,7 @@ void awaiter<Attempt, S>::go_on(std::coroutine_handle<> who) {
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // defined(__cpp_lib_coroutine)
 

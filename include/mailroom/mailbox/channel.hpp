@@ -55,7 +55,7 @@
 #include <type_traits> // is_nothrow_move_assignable
 #include <utility>     // forward, move, swap
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <class Mailbox>
 class weak_producer;
@@ -410,6 +410,6 @@ channel_ends<mailbox<T, Queue, Wait>> channel(Size capacity) {
   return channel<T, Queue, Wait>(mailbox_options{.capacity = static_cast<std::size_t>(capacity)});
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_CHANNEL_HPP

@@ -36,7 +36,7 @@
 #include <cstdint>     // uint32_t
 #include <type_traits> // conditional
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// 1 once closed. A whole word: not every machine has lock-free atomics of a byte.
 using closed_flag = atomic<std::uint32_t>;
@@ -139,6 +139,6 @@ struct choose_closing {
 template <class Queue, class Fences = symmetric_fences>
 using closing = typename choose_closing<Queue, Fences>::type;
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_CLOSING_HPP

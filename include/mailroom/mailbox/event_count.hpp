@@ -64,7 +64,7 @@
 #include <cstdint>     // uint32_t, uint64_t
 #include <type_traits> // is_same, remove_const
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// What an attempt answers when it is worth waiting for another one.
 constexpr bool is_unfinished(queue_status status) noexcept {
@@ -292,6 +292,6 @@ queue_status event_count<Wait, Fences>::sleep(const Deadline& deadline, const S&
   }
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_EVENT_COUNT_HPP

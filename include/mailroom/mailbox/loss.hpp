@@ -30,7 +30,7 @@
 #include <type_traits> // decay, is_nothrow_invocable
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// Chooses the close() that throws away what is inside.
 struct discard_t {
@@ -100,6 +100,6 @@ private:
 };
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_LOSS_HPP

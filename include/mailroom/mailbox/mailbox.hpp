@@ -61,7 +61,7 @@
 #include <type_traits> // conditional, is_constructible, is_lvalue_reference, is_same, remove_cvref
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 namespace detail {
 
@@ -668,6 +668,6 @@ void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
   other_side.notify_one();
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_MAILBOX_HPP

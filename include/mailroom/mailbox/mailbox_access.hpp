@@ -12,7 +12,7 @@
 
 #include <utility> // forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 struct mailbox_access {
   template <class Box>
@@ -61,6 +61,6 @@ struct mailbox_access {
   }
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP

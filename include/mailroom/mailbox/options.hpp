@@ -4,10 +4,12 @@
 
 // What one says to a mailbox when it is made, and what it says about itself afterwards.
 
+#include <mailroom/detail/config.hpp>
+
 #include <cstddef> // size_t
 #include <cstdint> // uint64_t
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What happens to a push when there is no room.
 enum class overflow : unsigned char {
@@ -36,6 +38,6 @@ struct mailbox_stats {
   std::size_t depth;        ///< messages inside
 };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_OPTIONS_HPP

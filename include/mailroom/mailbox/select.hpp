@@ -42,7 +42,7 @@
 #include <type_traits> // decay, remove_cvref, remove_reference
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 namespace detail {
 
@@ -236,6 +236,6 @@ select_result try_select(Cases&&... cases) {
   return selection{detail::preference::none, cases...}.look_once();
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_SELECT_HPP

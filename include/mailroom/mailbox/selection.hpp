@@ -38,7 +38,7 @@
 #include <tuple>   // get, tuple
 #include <utility> // index_sequence, index_sequence_for, make_index_sequence, swap
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What a select has done.
 struct [[nodiscard]] select_result {
@@ -295,6 +295,6 @@ void selection<Cases...>::order_before_look() noexcept {
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_SELECTION_HPP

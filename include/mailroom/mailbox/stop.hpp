@@ -22,7 +22,7 @@
 #include <stop_token> // stop_callback, stop_token
 #endif
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class S, class F>
 concept calls_back = requires { typename S::template callback_type<F>; };
@@ -76,6 +76,6 @@ private:
 };
 #endif
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_STOP_HPP

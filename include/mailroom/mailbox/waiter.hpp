@@ -53,7 +53,7 @@
 
 #include <cstdint> // uint32_t, uint64_t
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// One who waits for the first of some events.
 class waiter {
@@ -258,6 +258,6 @@ inline waiter* wait_list::fire_until_resumed(std::uint64_t last) noexcept {
   return nullptr;
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_WAITER_HPP

@@ -68,7 +68,7 @@
 #include <cstdint> // uint64_t
 #include <memory>  // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// `Slot` is made without arguments; how it is filled and emptied is the owner's matter.
 template <class Slot, class Allocator>
@@ -383,6 +383,6 @@ void block_chain<Slot, Allocator>::free(block& old) noexcept {
   traits::deallocate(source, std::pointer_traits<typename traits::pointer>::pointer_to(old), 1);
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_BLOCK_CHAIN_HPP

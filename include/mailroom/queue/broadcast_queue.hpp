@@ -50,7 +50,7 @@
 #include <type_traits> // is_nothrow_constructible, is_trivially_copyable
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What happens when a reader is slower than the producers.
 enum class broadcast_mode : unsigned char {
@@ -351,6 +351,6 @@ std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::size_approx(
   return detail::size_within(place_.ahead(), capacity_);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_BROADCAST_QUEUE_HPP

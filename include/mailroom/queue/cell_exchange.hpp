@@ -37,7 +37,7 @@
 #include <cstdint> // int64_t, uint64_t
 #include <utility> // exchange, forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <message T, std::size_t Slots, class Allocator>
 class cell_exchange {
@@ -226,6 +226,6 @@ cell_exchange<T, Slots, Allocator>::~cell_exchange() {
   }
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_CELL_EXCHANGE_HPP

@@ -57,7 +57,7 @@
 #include <cstddef> // size_t
 #include <cstdint> // int64_t
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// `Slots` is the number of slots, or dynamic_capacity.
 template <std::size_t Slots, class Allocator>
@@ -280,6 +280,6 @@ void exchange_ring<Slots, Allocator>::advance(atomic<position>& hint, position a
                         memory_order::relaxed);          // (I2)
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_EXCHANGE_RING_HPP

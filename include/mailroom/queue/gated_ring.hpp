@@ -57,7 +57,7 @@
 #include <type_traits> // is_nothrow_constructible
 #include <utility>     // exchange, forward, move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T, arity Producers, class Allocator>
 class gated_ring;
@@ -388,6 +388,6 @@ void gated_ring<T, arity::many, Allocator>::build(position at, Args&&... args) n
   own.stamp.store(at + 1, memory_order::release); // (F)
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_GATED_RING_HPP

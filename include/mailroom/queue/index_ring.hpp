@@ -45,7 +45,7 @@
 #include <cstdint> // uint64_t
 #include <span>    // span
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T, std::size_t Capacity, class Allocator>
 class index_ring {
@@ -178,6 +178,6 @@ private:
   std::uint64_t at_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_INDEX_RING_HPP

@@ -50,7 +50,7 @@
 #include <cstddef>  // size_t
 #include <memory>   // addressof
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <class Node>
 class intrusive_mpsc_queue;
@@ -222,6 +222,6 @@ Node& intrusive_mpsc_queue<Node>::take_first() noexcept {
   return static_cast<Node&>(*first);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_INTRUSIVE_MPSC_QUEUE_HPP

@@ -57,7 +57,7 @@
 #include <cstdint> // int64_t, uint64_t
 #include <span>    // span
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T, std::size_t Capacity, class Allocator>
 class line_ring {
@@ -241,6 +241,6 @@ private:
   std::uint32_t cell_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_LINE_RING_HPP

@@ -68,7 +68,7 @@
 #include <type_traits> // is_nothrow_move_assignable, is_polymorphic, is_same
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T, std::size_t Capacity = dynamic_capacity, class Allocator = std::allocator<T>>
 class mpmc_queue {
@@ -536,6 +536,6 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::consume_all(F&& handle
   return count;
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_MPMC_QUEUE_HPP

@@ -49,7 +49,7 @@
 #include <type_traits> // is_nothrow_assignable, is_nothrow_constructible, ...
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T, std::size_t Capacity = dynamic_capacity, class Allocator = std::allocator<T>>
 class mpmc_ticket_queue {
@@ -392,6 +392,6 @@ void mpmc_ticket_queue<T, Capacity, Allocator>::end_message(place at) noexcept {
   ring_.emptied(at);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_MPMC_TICKET_QUEUE_HPP

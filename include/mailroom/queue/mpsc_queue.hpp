@@ -55,7 +55,7 @@
 #include <type_traits> // is_nothrow_constructible, is_nothrow_move_constructible
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T, class Allocator = std::allocator<T>>
 class mpsc_queue {
@@ -391,6 +391,6 @@ void mpsc_queue<T, Allocator>::pop_front(slot& at) noexcept {
   popped_.store(popped_.load(relaxed) + 1, release); // (E) (I2)
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_MPSC_QUEUE_HPP

@@ -63,7 +63,7 @@
 #include <tuple>       // tuple_size
 #include <type_traits> // conditional
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T, arity Producers, class Allocator>
 class overwriting_ring {
@@ -287,6 +287,6 @@ T overtaken_reader<T, Producers, Allocator>::message() const noexcept {
   return std::bit_cast<T>(bytes);
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_OVERWRITING_RING_HPP

@@ -43,7 +43,7 @@
 #include <cstdint> // int64_t, uint64_t
 #include <memory>  // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class Allocator>
 class reader_cursors {
@@ -181,6 +181,6 @@ typename reader_cursors<Allocator>::cursor& reader_cursors<Allocator>::add_chunk
   return made->cursors[0];
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_READER_CURSORS_HPP

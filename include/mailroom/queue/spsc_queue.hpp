@@ -44,7 +44,7 @@
 #include <type_traits> // conditional, is_invocable_r, is_nothrow_constructible, ...
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T, std::size_t Capacity = dynamic_capacity, class Allocator = std::allocator<T>>
 class spsc_queue {
@@ -389,6 +389,6 @@ void spsc_queue<T, Capacity, Allocator>::release(size_type count) noexcept {
   front.taken(count);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_SPSC_QUEUE_HPP

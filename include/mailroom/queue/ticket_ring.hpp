@@ -74,7 +74,7 @@
 #include <cstddef> // size_t
 #include <cstdint> // int64_t, uint64_t
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// `Slots` is the number of slots, or dynamic_capacity.
 template <class T, std::size_t Slots, class Allocator>
@@ -368,6 +368,6 @@ std::size_t ticket_ring<T, Slots, Allocator>::ready(word at, word turn,
   return count;
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_TICKET_RING_HPP

@@ -23,7 +23,7 @@
 #include <type_traits> // is_invocable
 #include <utility>     // move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 struct subscription_options {
   std::size_t capacity = 1024;        ///< messages that wait at most
@@ -88,6 +88,6 @@ template <class F, class T>
 concept handler_of = takes_delivery<F, T> || takes_message<F, T>;
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_DELIVERY_HPP

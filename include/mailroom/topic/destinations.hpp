@@ -34,7 +34,7 @@
 #include <utility>     // forward
 #include <vector>      // vector
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What became of a published message.
 struct publish_result {
@@ -227,6 +227,6 @@ publish_result destinations<T>::publish(envelope<T>& sent,
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_DESTINATIONS_HPP

@@ -17,7 +17,7 @@
 #include <optional> // optional
 #include <utility>  // as_const, forward, in_place, move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// A subscriber whose handler runs in the publisher's thread.
 template <class T, class F>
@@ -53,6 +53,6 @@ private:
   std::optional<F> handler_; // none once cancelled
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_DIRECT_SUBSCRIBER_HPP

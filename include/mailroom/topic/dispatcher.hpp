@@ -52,7 +52,7 @@
 #include <type_traits> // decay
 #include <utility>     // exchange, forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T>
 class dispatcher;
@@ -309,6 +309,6 @@ publish_result dispatcher<T>::send(std::string_view name, U&& value, const Limit
   return list->publish(sent, limit);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_DISPATCHER_HPP

@@ -46,7 +46,7 @@
 #include <string>      // string
 #include <string_view> // string_view
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 class topic_filter {
 public:
@@ -221,6 +221,6 @@ inline void topic_filter::check_dialect_of(const topic_filter& other) const {
   }
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_FILTER_HPP

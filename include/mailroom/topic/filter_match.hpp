@@ -34,7 +34,7 @@
 #include <span>        // span
 #include <string_view> // string_view
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Lays a filter beside words. `fits(token, word)` says whether a token that stands for one word
 /// can stand for this one; `tell(n, from, behind)` is told which words the wildcard number n takes,
@@ -184,6 +184,6 @@ constexpr void capture(std::string_view body, std::string_view topic, dialect ru
       .succeeds();
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_FILTER_MATCH_HPP

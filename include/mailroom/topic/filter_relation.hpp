@@ -50,7 +50,7 @@
 #include <cstddef>     // size_t
 #include <string_view> // string_view
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 constexpr bool is_several(const token_cursor& at) noexcept {
   return at.kind() == token_kind::many || at.kind() == token_kind::some;
@@ -282,6 +282,6 @@ constexpr bool cover(std::string_view wide, std::string_view narrow, dialect rul
   return covers_tail(outer, inner, needs_one ? token_kind::some : token_kind::many);
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_FILTER_RELATION_HPP

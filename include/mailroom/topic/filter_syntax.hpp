@@ -30,7 +30,7 @@
 #include <string>      // string, to_string
 #include <string_view> // string_view
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// How topic names and filters are read.
 enum class dialect : unsigned char { exact, nats, mqtt, amqp };
@@ -241,6 +241,6 @@ inline void check_topic(std::string_view name, dialect rules) {
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_FILTER_SYNTAX_HPP

@@ -38,7 +38,7 @@
 #include <cstdint> // uint32_t
 #include <utility> // forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// A handler that the current thread is running, and the one around it.
 struct handler_frame {
@@ -184,6 +184,6 @@ inline bool handler_gate::excuse_own_handlers() noexcept {
   return is_inside;
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_HANDLER_GATE_HPP

@@ -27,7 +27,7 @@
 #include <utility>     // forward, move
 #include <vector>      // vector
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Entries have a member name() and a constructor that takes the name first.
 template <class Entry>
@@ -91,6 +91,6 @@ private:
   atomic<const table*> current_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_NAME_TABLE_HPP

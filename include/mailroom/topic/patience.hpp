@@ -21,7 +21,7 @@
 #include <concepts> // same_as
 #include <utility>  // move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 namespace detail {
 
@@ -58,6 +58,6 @@ auto patience_of(S token) {
 template <class... Limits>
 concept wait_limit = requires(Limits... limits) { detail::patience_of(limits...); };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_PATIENCE_HPP

@@ -25,7 +25,7 @@
 #include <optional> // optional
 #include <utility>  // as_const, move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// A subscriber with a mailbox.
 template <class T>
@@ -166,6 +166,6 @@ private:
   atomic<std::uint64_t> told_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_QUEUED_SUBSCRIBER_HPP

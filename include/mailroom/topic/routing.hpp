@@ -46,7 +46,7 @@
 #include <utility>     // move, pair
 #include <vector>      // erase_if, vector
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What was left when the wait for the end of a dispatcher was over.
 struct close_report {
@@ -288,6 +288,6 @@ typename routing<T>::rebuilt routing<T>::rebuild_matching(const topic_filter& fi
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_ROUTING_HPP

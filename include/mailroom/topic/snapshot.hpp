@@ -40,7 +40,7 @@
 #include <cstdint> // uint32_t
 #include <utility> // move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Knows which readers are between their two steps.
 class grace_period {
@@ -125,6 +125,6 @@ private:
   atomic<T*> current_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_SNAPSHOT_HPP

@@ -24,7 +24,7 @@
 #include <string_view> // string_view
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T>
 class subscriber;
@@ -135,6 +135,6 @@ private:
   const ref<subscriber_list<T>> list_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_SUBSCRIBER_HPP

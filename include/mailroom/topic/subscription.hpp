@@ -23,7 +23,7 @@
 #include <optional> // optional
 #include <utility>  // exchange, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// Keep it: a subscription that is thrown away is cancelled at once.
 template <message T>
@@ -136,6 +136,6 @@ private:
   detail::queued_subscriber<T>* box_ = nullptr; // the same, if it has a mailbox
 };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_SUBSCRIPTION_HPP

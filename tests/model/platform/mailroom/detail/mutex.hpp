@@ -4,11 +4,13 @@
 
 // The lock of the rare paths, as the model checker sees it.
 
+#include <mailroom/detail/config.hpp>
+
 #include "../../../engine/engine.hpp"
 
 #include <source_location> // source_location
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 class mutex {
 public:
@@ -34,6 +36,6 @@ private:
   mutex& held_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_MUTEX_HPP

@@ -19,7 +19,7 @@
 #include <type_traits>     // is_trivially_copyable
 #include <utility>         // forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 using std::memory_order;
 using code_place = std::source_location;
@@ -191,6 +191,6 @@ inline std::size_t stack_hint(std::uint32_t places) noexcept {
 /// Lots are always drawn alike.
 inline std::uint64_t random_seed() noexcept { return 0; }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_PLATFORM_HPP

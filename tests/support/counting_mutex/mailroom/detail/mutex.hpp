@@ -5,12 +5,14 @@
 // Stands in front of the header of the same name: a lock that counts how often it is taken, and
 // lets a test do something while it is held.
 
+#include <mailroom/detail/config.hpp>
+
 #include <atomic>     // atomic
 #include <functional> // function
 #include <mutex>      // mutex, lock_guard
 #include <utility>    // exchange
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 using std::lock_guard;
 
@@ -33,6 +35,6 @@ private:
   std::mutex lock_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_MUTEX_HPP

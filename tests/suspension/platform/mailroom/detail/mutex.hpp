@@ -9,7 +9,7 @@
 
 #include <atomic> // atomic
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 class mutex {
 public:
@@ -44,6 +44,6 @@ private:
   const char* path_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_MUTEX_HPP

@@ -21,7 +21,7 @@
 #include <thread>  // this_thread
 #include <utility> // forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 using std::memory_order;
 using test::suspension_point;
@@ -177,6 +177,6 @@ inline std::size_t stack_hint(std::uint32_t) noexcept { return 0; }
 /// Lots are always drawn alike.
 inline std::uint64_t random_seed() noexcept { return 0; }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_PLATFORM_HPP
