@@ -2,11 +2,14 @@
 #ifndef MAILROOM_DETAIL_CONFIG_HPP
 #define MAILROOM_DETAIL_CONFIG_HPP
 
-// What the compiler was told: the version, the cache line, and whether exceptions exist.
+// What the compiler was told: the version, the cache line, whether exceptions exist, and whether
+// mailboxes are checked.
 //
-// These are all the macros of the library. None of them changes the layout of a type. Units with
-// and without exceptions do not belong into one program all the same, as with any header library:
-// the linker keeps one copy of each inline function, and it may be the one that cannot catch.
+// These are all the macros of the library. The only one that changes a type is MAILROOM_CHECKED,
+// and it puts everything into another inline namespace, so that units with and without it can be in
+// one program. Units with and without exceptions do not belong into one program, as with any header
+// library: the linker keeps one copy of each inline function, and it may be the one that cannot
+// catch.
 //
 // Decision: cache_line is a constant of ours. std::hardware_destructive_interference_size follows
 //   -mtune, so two units of one program could disagree about a layout; and 64 is too little where
@@ -20,8 +23,18 @@
 #define MAILROOM_VERSION_MINOR 1
 #define MAILROOM_VERSION_PATCH 0
 
+/// The user defines it as 1, before the first header, for mailboxes that are checked while the
+/// program runs: see mailbox/checks.hpp.
+#ifndef MAILROOM_CHECKED
+#define MAILROOM_CHECKED 0
+#endif
+
 /// The inline namespace in which everything stands.
+#if MAILROOM_CHECKED
+#define MAILROOM_ABI v0_checked
+#else
 #define MAILROOM_ABI v0
+#endif
 
 #if defined(__cpp_exceptions) || defined(_CPPUNWIND)
 #define MAILROOM_EXCEPTIONS 1

@@ -19,6 +19,7 @@
 //   stack_hint() a number that mostly differs between threads; random_seed() one between calls
 //   line_bytes, longest_spin, block_bytes, ...  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
+//   thread_number(), label_of(), process_number()  who is there, where mailboxes are checked
 //
 // Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
 //   them (i386 with cmpxchg8b, ARMv7) is supported, any other is refused below with a sentence.
@@ -59,6 +60,15 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h> // _mm_pause, __yield
+#endif
+
+#if MAILROOM_CHECKED
+#if __has_include(<pthread.h>)
+#include <pthread.h> // pthread_atfork, pthread_getname_np, pthread_self
+#else
+#include <functional> // hash
+#include <thread>     // this_thread
+#endif
 #endif
 
 namespace mailroom::inline MAILROOM_ABI::detail {
@@ -359,6 +369,44 @@ struct handler_frame;
 
 /// The innermost of them. Whoever sets it puts the former back, so nothing stays behind.
 inline thread_local handler_frame* innermost_handler = nullptr;
+
+#if MAILROOM_CHECKED
+
+/// A thread as a debugger shows it: its number, which is never 0, and the name that it was given.
+struct thread_label {
+  std::uint64_t number;
+  char name[64];
+};
+
+inline std::uint64_t thread_number() noexcept {
+#if __has_include(<pthread.h>)
+  return std::uintptr_t(::pthread_self()); // a number or a pointer
+#else
+  return std::hash<std::thread::id>{}(std::this_thread::get_id()) | 1U;
+#endif
+}
+
+/// Of a thread that has not ended.
+inline thread_label label_of(std::uint64_t thread) noexcept {
+  thread_label label{thread, ""};
+#if defined(__GLIBC__) || defined(__APPLE__)
+  const auto handle = ::pthread_t(std::uintptr_t(thread));
+  if (::pthread_getname_np(handle, label.name, sizeof label.name) != 0) *label.name = 0;
+#endif
+  return label;
+}
+
+/// Another one in a child process. (To ask the kernel each time takes longer than a push.)
+inline int process_number() noexcept {
+  static int forks = 0; // changes only in a child, while it has one thread
+#if __has_include(<pthread.h>)
+  static const int is_told = ::pthread_atfork(nullptr, nullptr, [] { ++forks; });
+  (void)is_told;
+#endif
+  return forks;
+}
+
+#endif // MAILROOM_CHECKED
 
 /// A number below `places` that is mostly the same for one thread and mostly differs between
 /// threads: it comes from the stack.

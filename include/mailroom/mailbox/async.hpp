@@ -70,6 +70,7 @@
 #include <mailroom/mailbox/stop.hpp>
 #include <mailroom/mailbox/waiter.hpp>
 #include <mailroom/mailbox/event_count.hpp>
+#include <mailroom/mailbox/checks.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/mailbox/mailbox_access.hpp>
 
@@ -105,6 +106,10 @@ public:
   answer take_answer() noexcept { return std::move(taken_); }
   wait_list& list() noexcept { return mailbox_access::not_empty(*box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(*box_); }
+  void enter(presence& self) noexcept {
+    mailbox_access::enter(*box_, self, "async_pop", station::consuming);
+    self.keep_name();
+  }
   void count_wait() noexcept { mailbox_access::count_pop_wait(*box_); }
 
 private:
@@ -128,6 +133,10 @@ public:
   answer take_answer() noexcept { return is_in_; }
   wait_list& list() noexcept { return mailbox_access::not_full(*box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(*box_); }
+  void enter(presence& self) noexcept {
+    mailbox_access::enter(*box_, self, "async_push", station::producing);
+    self.keep_name();
+  }
   void count_wait() noexcept { mailbox_access::count_push_wait(*box_); }
 
 private:
@@ -185,6 +194,7 @@ private:
   void (*go_on_)(std::coroutine_handle<>) = nullptr;
   atomic<std::uint32_t> phase_{running};
   std::optional<wait_list::place> place_;
+  [[no_unique_address]] presence presence_;
   std::optional<stop_watch<S, end_of_wait>> stop_;
 };
 
@@ -237,7 +247,8 @@ template <class Attempt, class S>
 bool awaiter<Attempt, S>::run() {
   for (;;) {
     (void)phase_.exchange(running, acquire); // (S) (N)
-    if (place_) {                            // the look that follows uses the wake-up
+    attempt_.enter(presence_);
+    if (place_) { // the look that follows uses the wake-up
       (void)leave();
       place_.reset();
     }
@@ -246,6 +257,7 @@ bool awaiter<Attempt, S>::run() {
     attempt_.order_before_attempt();
     if (look()) {
       withdraw();
+      presence_.leave();
       return true;
     }
     std::uint32_t expected = running;

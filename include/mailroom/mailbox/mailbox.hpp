@@ -49,6 +49,7 @@
 #include <mailroom/mailbox/event_count.hpp>
 #include <mailroom/mailbox/closing.hpp>
 #include <mailroom/mailbox/options.hpp>
+#include <mailroom/mailbox/checks.hpp>
 #include <mailroom/mailbox/loss.hpp>
 
 #include <chrono>      // duration, time_point
@@ -336,7 +337,16 @@ private:
   using enum detail::memory_order;
   using fences = detail::mailbox_fences<Queue, Wait>;
   using event = detail::event_count<Wait, fences>;
+  using station = detail::station;
   friend struct detail::mailbox_access;
+
+  template <class Deadline, class S>
+  static constexpr bool is_endless =
+      std::is_same_v<Deadline, detail::no_deadline> && std::is_same_v<S, never_stop>;
+  template <class Deadline>
+  static constexpr const char* call_name(const char* endless, const char* timed) noexcept {
+    return std::is_same_v<Deadline, detail::no_deadline> ? endless : timed;
+  }
 
   static void check(const mailbox_options& options);
   static Queue make_queue(std::size_t capacity);
@@ -371,6 +381,8 @@ private:
   mutable Queue queue_; // mutable: to ask whether it is over may seal it
   [[no_unique_address]] const fences fences_{};
   mutable detail::closing<Queue, fences> closing_{fences_};
+  [[no_unique_address]] detail::visitors visitors_{queue_facts<Queue>::producers,
+                                                   queue_facts<Queue>::consumers, options_.name};
   alignas(detail::cache_line) detail::closed_flag closed_;
   event not_empty_{fences_};
   event not_full_{fences_}; // or, once closed, over
@@ -406,7 +418,11 @@ mailbox<T, Queue, Wait>::mailbox(mailbox_options options, F&& on_drop)
 
 template <message T, class Queue, class Wait>
 mailbox<T, Queue, Wait>::~mailbox() {
+  visitors_.expect_none();
   if (!losses_.is_watched()) return;
+  const detail::presence told{visitors_, "on_drop of ~mailbox",
+                              MAILROOM_CHECKED != 0 && !is_closed() ? station::dropping
+                                                                    : station::elsewhere};
   while (auto left = queue_.try_pop()) losses_.discard(std::move(*left));
 }
 
@@ -415,6 +431,7 @@ template <std::input_iterator I, std::sentinel_for<I> E>
   requires range_element<std::iter_reference_t<I>, T> &&
            std::convertible_to<std::iter_reference_t<I>, T>
 I mailbox<T, Queue, Wait>::push_range(I first, E last) {
+  const detail::presence here{visitors_, "push_range", station::producing};
   while (first != last) {
     {
       const announcement announced{*this,
@@ -441,6 +458,7 @@ std::optional<T> mailbox<T, Queue, Wait>::pop(S token) {
 
 template <message T, class Queue, class Wait>
 expected<T, queue_status> mailbox<T, Queue, Wait>::try_pop() {
+  const detail::presence here{visitors_, "try_pop", station::consuming};
   auto result = queue_.try_pop();
   if (!result && result.error() == queue_status::empty && is_closed()) {
     result = closing_.last_pop(queue_);
@@ -466,6 +484,7 @@ template <message T, class Queue, class Wait>
 template <std::output_iterator<T> O, stoppable_token S>
 std::size_t mailbox<T, Queue, Wait>::pop_n(O out, std::size_t max, S token) {
   if (max == 0) return 0;
+  const detail::presence here{visitors_, "pop_n", station::consuming};
   auto first = pop_or_wait(detail::no_deadline{}, token);
   if (!first) return 0;
   *out = std::move(*first);
@@ -477,15 +496,19 @@ std::size_t mailbox<T, Queue, Wait>::pop_n(O out, std::size_t max, S token) {
 template <message T, class Queue, class Wait>
 template <message_handler<T> F, stoppable_token S>
 queue_status mailbox<T, Queue, Wait>::run(F&& handler, S token) {
+  detail::presence here;
   for (;;) {
+    here.enter(visitors_, "run", station::consuming);
     auto result = pop_or_wait(detail::no_deadline{}, token);
     if (!result) return result.error();
+    here.enter(visitors_, "the handler of run", station::handling);
     handler(std::move(*result));
   }
 }
 
 template <message T, class Queue, class Wait>
 void mailbox<T, Queue, Wait>::close() noexcept {
+  const detail::presence here{visitors_, "close", station::elsewhere};
   closed_.store(1, release); // (C)
   not_empty_.interrupt();
   not_full_.interrupt();
@@ -493,6 +516,7 @@ void mailbox<T, Queue, Wait>::close() noexcept {
 
 template <message T, class Queue, class Wait>
 void mailbox<T, Queue, Wait>::close(discard_t) noexcept {
+  const detail::presence here{visitors_, "close(discard)", station::consuming};
   close();
   for (;;) {
     auto left = try_pop();
@@ -545,7 +569,15 @@ template <message T, class Queue, class Wait>
 template <class U, class Deadline, stoppable_token S>
 queue_status mailbox<T, Queue, Wait>::push_or_wait(U&& value, const Deadline& deadline,
                                                    const S& token) {
-  const auto attempt = [&] { return attempt_push(std::forward<U>(value)); };
+  const detail::presence here{visitors_, call_name<Deadline>("push", "try_push_for"),
+                              station::producing};
+  const auto attempt = [&] {
+    const queue_status status = attempt_push(std::forward<U>(value));
+    if (is_endless<Deadline, S> && status == queue_status::full) {
+      visitors_.expect_a_consumer("push");
+    }
+    return status;
+  };
   if (options_.on_full == overflow::block) return not_full_.await(deadline, token, attempt);
   queue_status status = offer(std::forward<U>(value));
   while (status == queue_status::busy) {
@@ -559,6 +591,8 @@ template <message T, class Queue, class Wait>
 template <class Deadline, stoppable_token S>
 expected<T, queue_status> mailbox<T, Queue, Wait>::pop_or_wait(const Deadline& deadline,
                                                                const S& token) {
+  const detail::presence here{visitors_, call_name<Deadline>("pop", "try_pop_for"),
+                              station::consuming};
   expected<T, queue_status> result{unexpected{queue_status::empty}};
   const queue_status status = not_empty_.await(deadline, token, [&] {
     result = try_pop();
@@ -597,15 +631,18 @@ queue_status mailbox<T, Queue, Wait>::attempt_push(U&& value) {
 template <message T, class Queue, class Wait>
 template <class U>
 queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
+  const detail::presence here{visitors_, "try_push", station::producing};
   const queue_status status = attempt_push(std::forward<U>(value));
   if (status != queue_status::full) return status;
   switch (options_.on_full) {
   case overflow::block: break;
   case overflow::reject: losses_.reject(); break;
-  case overflow::drop_newest:
+  case overflow::drop_newest: {
+    const detail::presence told{visitors_, "on_drop", station::dropping};
     losses_.drop(std::forward<U>(value));
     if (dropped != nullptr) ++*dropped;
     return queue_status::dropped;
+  }
   case overflow::drop_oldest:
     if constexpr (std::is_lvalue_reference_v<U>) {
       return evict_and_push(T(value), dropped); // a copy that throws costs no other message
@@ -625,6 +662,7 @@ queue_status mailbox<T, Queue, Wait>::evict_and_push(T&& value, std::size_t* dro
     if (auto oldest = queue_.try_pop()) {
       published(not_full_); // for who waits for the end
       if (dropped != nullptr) ++*dropped;
+      const detail::presence told{visitors_, "on_drop", station::dropping};
       losses_.drop(std::move(*oldest));
     }
     status = attempt_push(std::move(value));
@@ -637,10 +675,15 @@ queue_status mailbox<T, Queue, Wait>::evict_and_push(T&& value, std::size_t* dro
 template <message T, class Queue, class Wait>
 template <class Deadline, stoppable_token S>
 queue_status mailbox<T, Queue, Wait>::close_and_await(const Deadline& deadline, const S& token) {
+  const detail::presence here{visitors_, "close_and_wait", station::elsewhere};
   close();
   const queue_status status = not_full_.await(deadline, token, [this]() noexcept {
     if (is_drained()) return queue_status::closed;
-    return queue_.size_approx() == 0 ? queue_status::busy : queue_status::empty;
+    const queue_status seen = queue_.size_approx() == 0 ? queue_status::busy : queue_status::empty;
+    if (is_endless<Deadline, S> && seen == queue_status::empty) {
+      visitors_.expect_a_consumer("close_and_wait");
+    }
+    return seen;
   });
   if (status == queue_status::closed) not_full_.notify_all(); // the last pop tells only one
   return status;

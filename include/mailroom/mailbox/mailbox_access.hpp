@@ -9,6 +9,7 @@
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/mailbox/waiter.hpp>
 #include <mailroom/mailbox/options.hpp>
+#include <mailroom/mailbox/checks.hpp>
 
 #include <utility> // forward
 
@@ -40,6 +41,11 @@ struct mailbox_access {
   static void count_push_wait(Box& box) noexcept {
     box.not_full_.count_wait();
   }
+  /// Somebody begins to wait, or goes on, who is no call of the mailbox.
+  template <class Box>
+  static void enter(Box& box, presence& who, const char* call, station at) noexcept {
+    who.enter(box.visitors_, call, at);
+  }
   /// Does a push wait for room?
   template <class Box>
   static bool blocks(const Box& box) noexcept {
@@ -48,6 +54,7 @@ struct mailbox_access {
   /// Waits for room in the end, whatever the overflow policy: full is not decided upon here.
   template <class Box, class U>
   static queue_status attempt_push(Box& box, U&& value) {
+    const presence here{box.visitors_, "on_push of try_select", station::producing};
     return box.attempt_push(std::forward<U>(value));
   }
   /// As the timed calls of a mailbox, of which each takes the deadline in a form of its own.

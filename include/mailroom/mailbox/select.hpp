@@ -31,6 +31,7 @@
 #include <mailroom/core/clock.hpp>
 #include <mailroom/mailbox/stop.hpp>
 #include <mailroom/mailbox/waiter.hpp>
+#include <mailroom/mailbox/checks.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/mailbox/mailbox_access.hpp>
 #include <mailroom/mailbox/selection.hpp>
@@ -136,6 +137,9 @@ public:
   pop_case(Box& box, G&& handler) : box_{box}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_empty(box_); }
+  void enter(presence& self) noexcept {
+    mailbox_access::enter(box_, self, "on_pop of select", station::consuming);
+  }
   void count_wait() noexcept { mailbox_access::count_pop_wait(box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() {
@@ -165,6 +169,9 @@ public:
       : box_{box}, value_{std::addressof(value)}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_full(box_); }
+  void enter(presence& self) noexcept {
+    mailbox_access::enter(box_, self, "on_push of select", station::producing);
+  }
   void count_wait() noexcept { mailbox_access::count_push_wait(box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() { return mailbox_access::attempt_push(box_, std::forward<U>(*value_)); }

@@ -31,6 +31,7 @@
 #include <mailroom/detail/capacity.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/mailbox/waiter.hpp>
+#include <mailroom/mailbox/checks.hpp>
 
 #include <array>   // array
 #include <cstddef> // size_t
@@ -71,11 +72,7 @@ public:
   }
 
   /// Looks at every case, and waits until one is ready; then carries it out.
-  select_result wait() {
-    outcome found = look_for_a_while();
-    if (!found.is_done()) found = sleep();
-    return finish(found);
-  }
+  select_result wait() { return finish(look_until_done()); }
 
   /// The same without waiting.
   select_result look_once() { return finish(look()); }
@@ -132,6 +129,7 @@ private:
   };
 
   outcome look();
+  outcome look_until_done();
   outcome look_for_a_while();
   outcome sleep();
   select_result finish(const outcome& found);
@@ -210,6 +208,16 @@ typename selection<Cases...>::outcome selection<Cases...>::look() {
   }
   if (!is_open) return {count, queue_status::closed};
   return found;
+}
+
+/// All the while it is in the mailboxes of all its cases, for who checks.
+template <class... Cases>
+typename selection<Cases...>::outcome selection<Cases...>::look_until_done() {
+  std::array<presence, events> presences;
+  std::size_t entered = 0;
+  for_each_event([&](auto& one) { one.enter(presences[entered++]); });
+  const outcome found = look_for_a_while();
+  return found.is_done() ? found : sleep();
 }
 
 template <class... Cases>
