@@ -23,8 +23,8 @@ struct spsc_inside : waiting_inside<spsc, park> {};
 } // namespace contract
 
 // All of it takes long to compile. With sanitizers it is run on what sleeps; a slot on the heap is
-// also guarded best there.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// also guarded best there. And once more it is run checked.
+#if MAILROOM_CHECKED || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 MAILROOM_WAITING_CONTRACT(spsc_park);
 #else
 MAILROOM_WAITING_CONTRACT(spsc_park, spsc_yield, spsc_spin, spsc_inside);
