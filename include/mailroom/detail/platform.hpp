@@ -16,6 +16,7 @@
 //   prefetch_for_write()  asks for a cache line that is going to be written
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
+//   descriptor   what poll can wait for
 //   stack_hint() a number that mostly differs between threads; random_seed() one between calls
 //   line_bytes, longest_spin, block_bytes, ...  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
@@ -28,6 +29,8 @@
 // Decision: no std::atomic::wait. Its notify looks for sleepers with a load that may pass the
 //   store before it, and it has no deadline. Linux's futex takes an absolute deadline on the
 //   steady clock; elsewhere a mutex and a condition variable stand in for it.
+// Decision: a descriptor is an eventfd on Linux, a pipe on other systems of the POSIX family, and
+//   elsewhere there is none.
 
 #include <mailroom/detail/config.hpp>
 
@@ -56,6 +59,20 @@
 #include <condition_variable> // condition_variable
 #include <mutex>              // mutex, unique_lock
 #include <thread>             // this_thread
+#endif
+
+#if defined(__linux__) && __has_include(<sys/eventfd.h>)
+#define MAILROOM_DETAIL_DESCRIPTOR 1 // an eventfd
+#include <cerrno>                    // errno
+#include <sys/eventfd.h>             // eventfd, eventfd_read, eventfd_write
+#include <unistd.h>                  // close
+#elif defined(__unix__) || defined(__APPLE__)
+#define MAILROOM_DETAIL_DESCRIPTOR 2 // a pipe
+#include <cerrno>                    // errno
+#include <fcntl.h>                   // fcntl
+#include <unistd.h>                  // close, pipe, read, write
+#else
+#define MAILROOM_DETAIL_DESCRIPTOR 0
 #endif
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -323,6 +340,107 @@ inline void futex_wake_all(futex& place) {
   }
   place.changed.notify_all();
 }
+
+#endif
+
+// ---- Descriptors
+
+/// A descriptor that poll finds readable from raise() to lower(). What was done before a raise has
+/// happened before whatever follows the poll that finds it. Raises may meet; a lower meets none.
+#if MAILROOM_DETAIL_DESCRIPTOR == 1
+
+class descriptor {
+public:
+  using native_type = int;
+  static constexpr bool is_supported = true;
+
+  descriptor() = default;
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  ~descriptor() {
+    if (is_open()) ::close(number_);
+  }
+
+  /// Makes one that is raised.
+  ///
+  /// Returns   0, or the system's error
+  int open() noexcept {
+    number_ = ::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    return is_open() ? 0 : errno;
+  }
+  bool is_open() const noexcept { return number_ != -1; }
+  native_type native() const noexcept { return number_; }
+  void raise() noexcept { (void)::eventfd_write(number_, 1); }
+  void lower() noexcept {
+    ::eventfd_t raises = 0;
+    (void)::eventfd_read(number_, &raises);
+  }
+
+private:
+  int number_ = -1;
+};
+
+#elif MAILROOM_DETAIL_DESCRIPTOR == 2
+
+class descriptor {
+public:
+  using native_type = int;
+  static constexpr bool is_supported = true;
+
+  descriptor() = default;
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  ~descriptor() { close(); }
+
+  int open() noexcept {
+    int error = ::pipe(ends_) == 0 ? 0 : errno;
+    for (const int end : ends_) {
+      const bool is_set = error == 0 && ::fcntl(end, F_SETFD, FD_CLOEXEC) != -1 &&
+                          ::fcntl(end, F_SETFL, O_NONBLOCK) != -1;
+      if (error == 0 && !is_set) error = errno;
+    }
+    if (error == 0) {
+      raise();
+    } else {
+      close();
+    }
+    return error;
+  }
+  bool is_open() const noexcept { return ends_[0] != -1; }
+  native_type native() const noexcept { return ends_[0]; }
+  void raise() noexcept {
+    const char one = 0;
+    [[maybe_unused]] const auto written = ::write(ends_[1], &one, 1);
+  }
+  void lower() noexcept {
+    char one = 0;
+    while (::read(ends_[0], &one, 1) == 1) {
+    }
+  }
+
+private:
+  void close() noexcept {
+    for (int& end : ends_) {
+      if (end != -1) ::close(end);
+      end = -1;
+    }
+  }
+
+  int ends_[2] = {-1, -1};
+};
+
+#else
+
+/// There is none to be had.
+class descriptor {
+public:
+  using native_type = int;
+  static constexpr bool is_supported = false;
+
+  static constexpr bool is_open() noexcept { return false; }
+  static constexpr void raise() noexcept {}
+  static constexpr void lower() noexcept {}
+};
 
 #endif
 

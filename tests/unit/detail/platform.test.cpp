@@ -17,6 +17,12 @@
 #include <type_traits> // is_copy_constructible
 #include <vector>      // vector
 
+#if __has_include(<poll.h>)
+#include <cerrno>         // EMFILE
+#include <poll.h>         // poll
+#include <sys/resource.h> // getrlimit, setrlimit
+#endif
+
 namespace {
 
 namespace detail = mailroom::detail;
@@ -248,6 +254,50 @@ TEST_CASE("platform: threads that live at the same time mostly have different hi
   for (const std::size_t hint : hints) places.insert(hint);
   CHECK(places.size() >= 6);
 }
+
+#if __has_include(<poll.h>)
+
+TEST_CASE("platform: a descriptor is readable from its opening, and from each raise, to a lower") {
+  detail::descriptor wire;
+  CHECK(!wire.is_open());
+  REQUIRE(wire.open() == 0);
+  REQUIRE(wire.is_open());
+  const auto is_readable = [&wire] {
+    pollfd asked{wire.native(), POLLIN, 0};
+    return ::poll(&asked, 1, 0) == 1;
+  };
+  CHECK(is_readable());
+  wire.lower();
+  CHECK(!is_readable());
+  for (int i = 0; i != 3; ++i) wire.raise();
+  CHECK(is_readable());
+  wire.lower();
+  CHECK(!is_readable());
+  wire.lower(); // does not wait
+}
+
+TEST_CASE("platform: a raise wakes who polls, and a descriptor that cannot be had says why") {
+  detail::descriptor wire;
+  REQUIRE(wire.open() == 0);
+  wire.lower();
+  std::thread other{[&wire] { wire.raise(); }};
+  pollfd asked{wire.native(), POLLIN, 0};
+  CHECK(::poll(&asked, 1, 40'000) == 1);
+  other.join();
+
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{0, before.rlim_max};
+  const int is_set = ::setrlimit(RLIMIT_NOFILE, &none); // sanitizers want descriptors for a check
+  detail::descriptor refused;
+  const int error = refused.open();
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(is_set == 0);
+  CHECK(error == EMFILE);
+  CHECK(!refused.is_open());
+}
+
+#endif
 
 TEST_CASE("platform: a thread begins outside of every handler") {
   char here = 0;

@@ -158,6 +158,42 @@ inline void futex_wake_all(futex& place, code_place at = code_place::current()) 
   place.word.inside().futex_wake(true, at);
 }
 
+/// Readable while the word is 1. The orders are what the shipped one promises.
+class descriptor {
+public:
+  using native_type = descriptor*;
+  static constexpr bool is_supported = true;
+
+  int open() noexcept {
+    is_open_ = true;
+    raise();
+    return 0;
+  }
+  bool is_open() const noexcept { return is_open_; }
+  native_type native() noexcept { return this; }
+  void raise(code_place at = code_place::current()) noexcept {
+    (void)raised_.word.exchange(1, memory_order::release, at);
+    futex_wake_one(raised_, at);
+  }
+  void lower(code_place at = code_place::current()) noexcept {
+    (void)raised_.word.exchange(0, memory_order::relaxed, at);
+  }
+
+  /// Sleeps until it is readable, as poll does.
+  void poll(code_place at = code_place::current()) noexcept {
+    while (raised_.word.load(memory_order::acquire, at) == 0) {
+      (void)futex_wait(raised_, 0, never, at);
+    }
+  }
+  bool is_raised(code_place at = code_place::current()) const noexcept {
+    return raised_.word.load(memory_order::acquire, at) != 0;
+  }
+
+private:
+  futex raised_;
+  bool is_open_ = false;
+};
+
 // ---- Numbers that suit a machine; here, the smallest that keep every path
 
 inline constexpr std::size_t line_bytes = 16; // two messages of four bytes, and their end

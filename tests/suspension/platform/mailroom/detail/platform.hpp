@@ -151,6 +151,16 @@ inline void futex_wake_all(futex& place, const char* path = __builtin_FILE()) {
   place.sleepers.wake(std::numeric_limits<std::size_t>::max());
 }
 
+class descriptor {
+public:
+  using native_type = int;
+  static constexpr bool is_supported = false;
+
+  static constexpr bool is_open() noexcept { return false; }
+  static constexpr void raise() noexcept {}
+  static constexpr void lower() noexcept {}
+};
+
 // ---- Numbers that suit a machine; here, small ones that keep every path
 
 inline constexpr std::size_t line_bytes = 16; // two numbers and their end: calls cross lines
