@@ -21,8 +21,9 @@
 // Invariants
 //   (I1)  of all that may end a wait, one does: whoever changes verdict from waiting. An event does
 //         it while it holds the lock of its list; the waiter itself, when it leaves
-//   (I2)  a place is in its list from its construction until an event has ended the wait or the
-//         place is destroyed; links and members of the list belong to the list's lock
+//   (I2)  a place is in its list from its construction until it is destroyed, or an event of that
+//         list has come by, which has ended the wait or found it ended; so none meets it twice.
+//         Links and members of the list belong to the list's lock
 //   (I3)  an event uses a waiter, and a place of it, only while it holds the lock of a list that
 //         the place is in, or from which it has just taken it. So a waiter that has destroyed its
 //         places is forgotten. The exception is a waiter that asks to be resumed: who ended its
@@ -147,7 +148,7 @@ public:
 private:
   void append(place& last) noexcept;
   void remove(place& gone) noexcept;
-  waiter* fire(place& first) noexcept;
+  bool take(place& first) noexcept;
   waiter* fire_until_resumed(std::uint64_t last) noexcept;
 
   atomic<std::uint32_t> length_; // (I4)
@@ -196,9 +197,10 @@ inline void wait_list::wake_one() noexcept {
     const lock_guard held{lock_};
     for (place* each = first_; each != nullptr && !somebody;) {
       place& next = *each;
+      waiter& who = next.who_;
       each = each->behind_;
-      somebody = next.who_.end(waiter::first_event + next.event_);
-      if (somebody) to_resume = fire(next);
+      somebody = take(next);
+      if (somebody && who.wake()) to_resume = &who;
     }
   }
   if (to_resume != nullptr) to_resume->resume();
@@ -236,13 +238,13 @@ inline void wait_list::remove(place& gone) noexcept {
   length_.fetch_sub(1, memory_order::relaxed); // (I4)
 }
 
-/// Takes a place out whose waiter is woken.
+/// Takes a place out, and ends the wait of its waiter.
 ///
-/// Returns   who is to be resumed without the lock
-inline waiter* wait_list::fire(place& first) noexcept {
-  waiter& who = first.who_;
+/// Returns   false if something has ended it before
+inline bool wait_list::take(place& first) noexcept {
+  const bool was_waiting = first.who_.end(waiter::first_event + first.event_);
   remove(first);
-  return who.wake() ? &who : nullptr;
+  return was_waiting;
 }
 
 /// Wakes those who came up to `last`, from the front on.
@@ -252,8 +254,8 @@ inline waiter* wait_list::fire_until_resumed(std::uint64_t last) noexcept {
   for (place* each = first_; each != nullptr && each->number_ <= last;) {
     place& next = *each;
     each = each->behind_;
-    if (!next.who_.end(waiter::first_event + next.event_)) continue;
-    if (waiter* const one = fire(next)) return one;
+    waiter& who = next.who_;
+    if (take(next) && who.wake()) return &who;
   }
   return nullptr;
 }
