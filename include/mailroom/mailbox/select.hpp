@@ -147,7 +147,11 @@ public:
     if (found) taken_.emplace(std::move(*found));
     return found.error();
   }
-  void finish() { handler_(std::move(*taken_)); }
+  void finish() {
+    auto message = std::move(*taken_); // which is gone when the handler is through with it
+    taken_.reset();
+    handler_(std::move(message));
+  }
 
 private:
   Box& box_;
