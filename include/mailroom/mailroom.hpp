@@ -6,7 +6,8 @@
 //
 //      queue/     never waits            spsc_queue, mpmc_queue, mpmc_ticket_queue, mpsc_queue,
 //                                        intrusive_mpsc_queue, broadcast_queue
-//      mailbox/   waits and closes       mailbox over any queue, select, channel, coroutines
+//      mailbox/   waits and closes       mailbox over any queue, select, selector, channel,
+//                                        coroutines
 //      topic/     fans out               topic_filter, dispatcher, subscription, topic
 //      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy
 //
@@ -24,6 +25,7 @@
 #include <mailroom/queue/broadcast_queue.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/mailbox/select.hpp>
+#include <mailroom/mailbox/selector.hpp>
 #include <mailroom/mailbox/channel.hpp>
 #include <mailroom/mailbox/async.hpp>
 #include <mailroom/topic/filter.hpp>

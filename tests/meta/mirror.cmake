@@ -10,6 +10,7 @@ set(without_test
     mailbox/options   # the same
     mailbox/mailbox_access # what select and async use, which test it
     mailbox/selection # the inside of select, which tests it
+    mailbox/rotation # the inside of selector, which tests it
     topic/patience    # the words that are tested with them
     topic/delivery    # the words of subscription and dispatcher, which test them
     topic/handler_gate topic/subscriber topic/queued_subscriber topic/direct_subscriber # their inside
