@@ -50,6 +50,7 @@ std::vector<scenario::scenario> all_scenarios() {
   scenario::add_waiter(all);
   scenario::add_mailbox(all);
   scenario::add_select(all);
+  scenario::add_selector(all);
   scenario::add_channel(all);
   scenario::add_async(all);
   scenario::add_topic(all);

@@ -32,6 +32,7 @@ void add_intrusive_mpsc_queue(std::vector<scenario>& all);
 void add_broadcast_queue(std::vector<scenario>& all);
 void add_waiter(std::vector<scenario>& all);
 void add_select(std::vector<scenario>& all);
+void add_selector(std::vector<scenario>& all);
 void add_mailbox(std::vector<scenario>& all);
 void add_channel(std::vector<scenario>& all);
 void add_async(std::vector<scenario>& all);
