@@ -39,7 +39,7 @@
 #include <optional> // optional
 #include <utility>  // exchange, move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 class rotation;
 
@@ -253,6 +253,6 @@ inline void rotation::unlink(kept_case& one) noexcept {
   if (--size_ == 0) turn_ = nullptr;
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_ROTATION_HPP

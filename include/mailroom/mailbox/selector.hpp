@@ -66,7 +66,7 @@
 #include <system_error> // generic_category, system_error
 #include <utility>      // move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 class selector {
 public:
@@ -351,6 +351,6 @@ inline void selector::withdraw() noexcept {
   if (cases_.withdraw() == &bell_) bell_.wire.raise();
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_SELECTOR_HPP
