@@ -8,6 +8,7 @@
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
 #include <mailroom/queue/mpmc_ticket_queue.hpp>
+#include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <doctest/doctest.h>
@@ -15,6 +16,7 @@
 #include <support/threads.hpp>
 #include <support/waiting.hpp>
 
+#include <algorithm>  // sort
 #include <atomic>     // atomic
 #include <chrono>     // microseconds, milliseconds, steady_clock
 #include <cstddef>    // size_t
@@ -44,6 +46,7 @@ std::size_t producer_of(letter message) { return static_cast<std::size_t>(messag
 
 using over_mpmc = mpmc_queue<letter>;
 using over_tickets = mailroom::mpmc_ticket_queue<letter>;
+using over_mpsc = mailroom::mpsc_queue<letter>;
 using over_spsc = spsc_queue<letter>;
 
 using random_source = std::minstd_rand;
@@ -467,6 +470,101 @@ TEST_CASE("mailbox: R-33: ping and pong, with every way to wait") {
   ping_pong<over_spsc, wait_policy::yield>("spsc, yield", 1, 15);
   ping_pong<over_mpmc, wait_policy::spin>("mpmc, spin", 1, 15);
   ping_pong<over_spsc, wait_policy::spin>("spsc, spin", 1, 15);
+}
+
+// ---- A ring of mailboxes, each waiting for the one before
+
+namespace {
+
+/// What one thread of a ring saw.
+struct link {
+  std::atomic<std::uint64_t> passed{0}; // relaxed: to count orders nothing that is tested
+  bool in_order = true;
+  std::vector<letter> kept; // what could not be passed on
+};
+
+/// Passes numbered tokens on from one mailbox to the next, until the end comes by. As they came in
+/// order, from one thread, they go in order, from 0 again behind the last.
+template <class Mailbox>
+void pass_on(Mailbox& from, Mailbox& to, std::uint64_t tokens, random_source random, link& own,
+             test::roll_call::member& doing) {
+  letter expected = tokens; // any
+  for (;;) {
+    doing = "waits for a token";
+    const auto token = random() % 4 == 0 ? from.try_pop_for(a_while(random)) : from.try_pop_for(1h);
+    if (token.error() == queue_status::closed) break;
+    if (!token) continue;
+    own.in_order = own.in_order && (expected == tokens || *token == expected);
+    expected = (*token + 1) % tokens;
+    own.passed.store(own.passed.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    doing = "waits for room";
+    if (!to.push(*token)) own.kept.push_back(*token);
+  }
+  doing = "has ended";
+  to.close();
+}
+
+/// `size` mailboxes and as many threads, with one token or with as many as there is room for.
+template <class Queue>
+std::uint64_t run_ring(test::roll_call& roll, std::size_t size, std::uint64_t tokens,
+                       random_source& random) {
+  INFO("a ring of ", size, ", ", tokens, " tokens");
+  const test::time_box time{1.5};
+  std::deque<mailbox<letter, Queue>> boxes;
+  for (std::size_t i = 0; i != size; ++i) boxes.emplace_back(std::size_t{2});
+  for (letter each = 0; each != tokens; ++each) { // the first is in front, in the last mailbox
+    (void)boxes[size - 1 - static_cast<std::size_t>(each) / 2].push(each);
+  }
+  std::vector<link> links(size);
+  std::vector<std::function<void()>> bodies;
+  for (std::size_t i = 0; i != size; ++i) {
+    bodies.emplace_back([&boxes, size, i, tokens, seed = random(), &own = links[i],
+                         &doing = roll.add("thread " + std::to_string(i))] {
+      pass_on(boxes[i], boxes[(i + 1) % size], tokens, random_source{seed}, own, doing);
+    });
+  }
+  bodies.emplace_back([&, &doing = roll.add("who closes")] {
+    while (!time.is_over()) std::this_thread::sleep_for(1ms);
+    doing = "waits for tokens that go on";
+    const std::uint64_t before = links.front().passed.load();
+    while (links.front().passed.load() < before + 3) std::this_thread::sleep_for(50us);
+    boxes.front().close();
+  });
+  test::run_together(std::move(bodies));
+  std::uint64_t passed = 0;
+  for (const auto& each : links) {
+    CHECK(each.in_order);
+    CHECK(each.kept.size() == (&each == &links.back() ? tokens : 0));
+    passed += each.passed.load();
+  }
+  auto kept = std::move(links.back().kept);
+  std::sort(kept.begin(), kept.end());
+  for (std::size_t i = 0; i != kept.size(); ++i) CHECK(kept[i] == i);
+  roll.next_round();
+  return passed;
+}
+
+template <class Queue>
+void rings(const std::string& name) {
+  test::roll_call roll{name};
+  random_source random{18};
+  std::uint64_t passed = 0;
+  for (std::size_t size = 1; size <= 8; ++size) {
+    for (const std::uint64_t tokens : {std::uint64_t{1}, std::uint64_t{size} * 2}) {
+      passed += run_ring<Queue>(roll, size, tokens, random);
+    }
+  }
+  CHECK(passed != 0);
+  MESSAGE(name, ": tokens were passed on ", passed, " times");
+}
+
+} // namespace
+
+TEST_CASE("mailbox: R-33: tokens go round through one to eight mailboxes, in order, to the end") {
+  rings<over_mpmc>("mpmc");
+  rings<over_tickets>("tickets");
+  rings<over_mpsc>("mpsc");
+  rings<over_spsc>("spsc");
 }
 
 // ---- Lossy
