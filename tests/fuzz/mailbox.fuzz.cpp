@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Fuzz target: one thread plays a script on a mailbox and on a model of it: every member, every
-// overflow policy, over both queues, with messages that fail, up to the close and behind it. After
-// every step the statistics are those of the model, and add up.
+// overflow policy, over every queue, in selects and coroutines, with messages that fail, up to the
+// close and behind it. After every step the statistics are those of the model, and add up, and
+// on_drop was told of what the model has discarded.
 //
-// The first bytes choose the kind of mailbox, the policy and the capacity; the steps are those of
-// mailbox_game.hpp.
+// The first bytes choose the kind of mailbox, the policy, the capacity, and whether there is an
+// on_drop; the steps are those of mailbox_game.hpp.
 
 #include <mailroom/core/wait.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/queue/mpmc_queue.hpp>
 #include <mailroom/queue/mpmc_ticket_queue.hpp>
+#include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
 #include <fuzz/mailbox_game.hpp>
@@ -18,8 +20,11 @@
 
 #include <cstddef>   // size_t
 #include <cstdint>   // uint8_t
+#include <limits>    // numeric_limits
 #include <optional>  // optional
 #include <stdexcept> // invalid_argument
+#include <utility>   // move
+#include <vector>    // vector
 
 namespace {
 
@@ -28,6 +33,7 @@ using mailroom::mailbox;
 using mailroom::mailbox_options;
 using mailroom::mpmc_queue;
 using mailroom::mpmc_ticket_queue;
+using mailroom::mpsc_queue;
 using mailroom::overflow;
 using mailroom::spsc_queue;
 namespace wait_policy = mailroom::wait_policy;
@@ -35,14 +41,26 @@ namespace wait_policy = mailroom::wait_policy;
 template <class Queue>
 constexpr bool has_one_consumer = mailroom::queue_facts<Queue>::consumers == mailroom::arity::one;
 
-/// Makes a mailbox, if its options make sense.
+/// The capacity of a mailbox that has no bound.
+constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
+
+/// Makes a mailbox, if its options make sense, which tells `told` if there is one.
 template <class Mailbox>
-void make(std::optional<Mailbox>& box, const mailbox_options& options, bool fixed) {
+void make(std::optional<Mailbox>& box, const mailbox_options& options, bool fixed,
+          std::vector<int>* told) {
   using queue = typename Mailbox::queue_type;
+  using T = typename Mailbox::value_type;
   const bool right = (fixed || options.capacity != 0) &&
                      !(has_one_consumer<queue> && options.on_full == overflow::drop_oldest);
   try {
-    box.emplace(options);
+    if (told == nullptr) {
+      box.emplace(options);
+    } else {
+      box.emplace(options, [told](T&& lost) noexcept {
+        const T taken{std::move(lost)};
+        told->push_back(fuzz::value_of(taken));
+      });
+    }
   } catch (const std::invalid_argument&) {
   }
   expect(box.has_value() == right, "the constructor");
@@ -53,14 +71,19 @@ void play(fuzz::script& in, std::size_t fixed_capacity = 0) {
   constexpr overflow policies[]{overflow::block, overflow::reject, overflow::drop_newest,
                                 overflow::drop_oldest};
   test::ledger book;
+  std::vector<int> told;
   {
     const mailbox_options options{.capacity = in.below(10), .on_full = policies[in.below(4)]};
+    std::vector<int>* const on_drop = in.one_in(2) ? &told : nullptr;
     std::optional<Mailbox> box;
-    make(box, options, fixed_capacity != 0);
+    make(box, options, fixed_capacity != 0, on_drop);
     if (!box) return;
     expect(box->capacity() == (fixed_capacity == 0 ? options.capacity : fixed_capacity),
            "capacity");
-    fuzz::mailbox_game<Mailbox>{*box, options.on_full, in, book}.play();
+    const auto in_the_end =
+        fuzz::mailbox_game<Mailbox>{*box, options.on_full, in, book, on_drop}.play();
+    box.reset();
+    expect(told == in_the_end, "what on_drop was told by the destructor");
   }
   expect(book.is_balanced(), "a message that outlived its mailbox");
 }
@@ -73,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using test::tracked;
   using test::unassignable;
   fuzz::script in{data, size};
-  switch (in.below(11)) {
+  switch (in.below(13)) {
   case 0: play<mailbox<tracked>>(in); break;
   case 1: play<mailbox<tracked, spsc_queue<tracked>>>(in); break;
   case 2: play<mailbox<tracked, mpmc_queue<tracked, 3>, wait_policy::spin>>(in, 3); break;
@@ -85,6 +108,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   case 8: play<mailbox<tracked, mpmc_ticket_queue<tracked>>>(in); break;
   case 9:
     play<mailbox<move_only, mpmc_ticket_queue<move_only, 3>, wait_policy::yield>>(in, 3);
+    break;
+  case 10: play<mailbox<tracked, mpsc_queue<tracked>>>(in, unbounded); break;
+  case 11:
+    play<mailbox<move_only, mpsc_queue<move_only>, wait_policy::yield>>(in, unbounded);
     break;
   default: play<mailbox<int, spsc_queue<int>>>(in); break;
   }

@@ -6,11 +6,15 @@
 //
 // A step is three bytes: what to do, with how many messages, and which operation of a message fails.
 // What would wait for ever is not called; a wait that is over already, by its deadline or its stop
-// token, is.
+// token, is. Coroutines do wait: see errands.hpp.
 
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/core/status.hpp>
+#include <mailroom/core/wait.hpp>
+#include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/mailbox/select.hpp>
 
+#include <fuzz/errands.hpp>
 #include <fuzz/mailbox_model.hpp>
 #include <fuzz/messages.hpp>
 #include <fuzz/script.hpp>
@@ -29,6 +33,14 @@
 
 namespace fuzz {
 
+/// Selects and coroutines are played where threads sleep, once over each queue: they take long to
+/// compile.
+template <class Mailbox>
+constexpr bool is_waited_in = false;
+template <class Queue>
+constexpr bool is_waited_in<mailroom::mailbox<test::tracked, Queue, mailroom::wait_policy::park>> =
+    true;
+
 template <class Mailbox>
 class mailbox_game {
   using T = typename Mailbox::value_type;
@@ -36,17 +48,23 @@ class mailbox_game {
       mailroom::queue_facts<typename Mailbox::queue_type>::consumers == mailroom::arity::one;
 
 public:
-  mailbox_game(Mailbox& box, overflow on_full, script& in, test::ledger& book)
-      : box_{box}, model_{box.capacity(), on_full}, in_{in}, book_{book} {}
+  /// `told` is what on_drop gets, if there is one.
+  mailbox_game(Mailbox& box, overflow on_full, script& in, test::ledger& book,
+               std::vector<int>* told)
+      : box_{box}, model_{box.capacity(), on_full, told == nullptr ? losses::untold : losses::told},
+        in_{in}, book_{book}, on_drop_told_{told}, errands_{box, model_} {}
 
-  void play() {
+  /// Returns   what on_drop should be told of by the destructor
+  std::vector<int> play() {
     for (; !in_.is_over(); check()) step();
+    errands_.end();
+    return model_.told_in_the_end();
   }
 
 private:
   void step() {
-    const std::size_t what = in_.below(24);
-    n_ = in_.below(box_.capacity() + 4);
+    const std::size_t what = in_.below(32);
+    n_ = in_.below(std::min(box_.capacity(), std::size_t{10}) + 4);
     fail_at_ = in_.below(24);
     if (fail_at_ > 8) fail_at_ = 0;
     if (what < 8) return push_moved();
@@ -59,7 +77,9 @@ private:
     if (what == 20) return pop_into();
     if (what == 21) return pop_n();
     if (what == 22) return run();
-    end();
+    if (what < 25) return end();
+    if (what < 28) return select();
+    wait_in_coroutine(what);
   }
 
   void check() {
@@ -67,7 +87,12 @@ private:
     expect(box_.size_approx() == model_.size(), "size_approx");
     expect(box_.is_closed() == model_.is_closed(), "is_closed");
     expect(book_.fault().empty(), book_.fault().c_str());
-    expect(!is_counted<T> || book_.alive() == model_.size(), "messages alive");
+    errands_.check();
+    expect(!is_counted<T> || book_.alive() == model_.size() + errands_.messages(),
+           "messages alive");
+    if (on_drop_told_ != nullptr) {
+      expect(std::exchange(*on_drop_told_, {}) == model_.take_told(), "what on_drop was told");
+    }
   }
 
   template <class F>
@@ -113,13 +138,18 @@ private:
     queue_status answer{};
     told_ = 0;
     if (throws([&] { answer = push_by(way, std::forward<U>(message), right); })) {
-      expect(right == queue_status::success && std::is_lvalue_reference_v<U>, "a push that threw");
+      const bool was_copied = right == queue_status::success || is_handed_over(right);
+      expect(was_copied && std::is_lvalue_reference_v<U>, "a push that threw");
       return false;
     }
     expect(answer == right, "the answer of a push");
     (void)model_.push(value);
     expect(told_ == (way == 1 ? model_.dropped() - dropped : 0), "how many were dropped");
-    return answer == queue_status::success;
+    return answer == queue_status::success || is_handed_over(answer);
+  }
+  /// Has on_drop got the message of a push that was not taken?
+  bool is_handed_over(queue_status answer) const {
+    return answer == queue_status::dropped && model_.tells();
   }
   void push_moved() {
     const int value = next_++;
@@ -158,7 +188,7 @@ private:
     for (std::size_t i = 0; i != n_; ++i) {
       if (threw && model_.agrees(box_.stats())) return in; // those before the failure
       const queue_status answer = model_.push(first + static_cast<int>(i));
-      in[i] = answer == queue_status::success;
+      in[i] = answer == queue_status::success || is_handed_over(answer);
       if (in[i] || answer == queue_status::dropped) continue;
       expect(!threw && reached == i, "where a range was refused");
       return in;
@@ -242,6 +272,7 @@ private:
     }
   }
   void pop_n() {
+    if (errands_.any_push_waits()) return; // it would take some of theirs too
     const std::size_t there = std::min(n_, model_.size());
     const std::size_t fail_at = std::exchange(fail_at_, 0);
     std::size_t count = 0;
@@ -274,12 +305,120 @@ private:
     expect(answer == model_.pop_answer(queue_status::stopped), "the answer of a run");
   }
 
+  // ---- The end
+
   void end() {
-    if (in_.one_in(6)) {
-      box_.close();
-      model_.close();
-    } else {
-      expect(box_.is_drained() == (model_.is_closed() && model_.is_empty()), "is_drained");
+    switch (in_.below(16)) {
+    case 1: box_.close(); return model_.close();
+    case 2:
+      box_.close(mailroom::discard);
+      model_.discard();
+      return expect(box_.is_drained(), "is_drained");
+    case 3: return wait_for_end();
+    default: expect(box_.is_drained() == (model_.is_closed() && model_.is_empty()), "is_drained");
+    }
+  }
+  void wait_for_end() {
+    using namespace std::chrono;
+    const bool is_over = model_.is_empty();
+    queue_status right = queue_status::timeout;
+    queue_status answer{};
+    switch (in_.below(4)) {
+    case 0: answer = box_.close_and_wait_for(nanoseconds{0}); break;
+    case 1: answer = box_.close_and_wait_until(system_clock::time_point{}); break;
+    case 2:
+      right = queue_status::stopped;
+      answer = box_.close_and_wait_for(hours{1}, stopped{});
+      break;
+    default:
+      if (!is_over) return;
+      box_.close_and_wait();
+      answer = queue_status::closed;
+    }
+    model_.close();
+    expect(answer == (is_over ? queue_status::closed : right), "the answer of a wait for the end");
+  }
+
+  // ---- Select
+
+  /// What a look at one case answers: success, empty or closed.
+  queue_status pop_is_ready() const { return model_.pop_answer(); }
+  queue_status push_is_ready() const {
+    if (model_.is_closed()) return queue_status::closed;
+    return model_.room() != 0 ? queue_status::success : queue_status::empty;
+  }
+  void select() {
+    if constexpr (is_waited_in<Mailbox>) {
+      const int value = next_++;
+      T message{value};
+      const queue_status pop = pop_is_ready(), push = push_is_ready();
+      const std::size_t popping = n_ % 2, pushing = 1 - popping; // which is which case
+      mailroom::select_result found{9, queue_status::busy};
+      bool failed = false;
+      fail_at_ = fail_at_ % 2; // of the handler
+      const auto take = [&](T&& got) {
+        model_.expect_front(value_of(got));
+        failed = std::exchange(fail_at_, 0) != 0;
+        if (failed) throw test::boom{};
+      };
+      const auto put = [&] { model_.put(value); };
+      const auto call = [&](auto&&... cases) { found = call_select(cases...); };
+      try {
+        if (popping == 0) {
+          call(mailroom::on_pop(box_, take), mailroom::on_push(box_, std::move(message), put));
+        } else {
+          call(mailroom::on_push(box_, std::move(message), put), mailroom::on_pop(box_, take));
+        }
+      } catch (const test::boom&) {
+        expect(failed && pop == queue_status::success, "a select that threw");
+        return expect_argument(message, value, false);
+      }
+      expect_argument(message, value, found && found.index == pushing);
+      expect_found(found, found.index == popping ? pop : push, pop, push);
+    }
+  }
+  /// Two cases, and perhaps one that is over.
+  mailroom::select_result call_select(auto& first, auto& second) {
+    using namespace std::chrono;
+    in_order_ = false;
+    over_ = queue_status::empty;
+    switch (in_.below(4)) {
+    case 0: return mailroom::try_select(first, second);
+    case 1:
+      over_ = queue_status::stopped;
+      return mailroom::select(first, second, mailroom::on_stop(stopped{}),
+                              mailroom::after(nanoseconds{0}));
+    case 2:
+      over_ = queue_status::timeout;
+      in_order_ = true;
+      return mailroom::select_in_order(first, second, mailroom::at(steady_clock::time_point{}));
+    default:
+      over_ = queue_status::timeout;
+      return mailroom::select(first, second, mailroom::after(nanoseconds{-1}));
+    }
+  }
+  void expect_found(mailroom::select_result found, queue_status chosen, queue_status pop,
+                    queue_status push) {
+    const bool any = pop == queue_status::success || push == queue_status::success;
+    const bool all_out = pop == queue_status::closed && push == queue_status::closed;
+    if (any) {
+      expect(found && found.index < 2 && chosen == queue_status::success, "the choice of a select");
+      const bool both = pop == push;
+      return expect(!in_order_ || !both || found.index == 0, "the order of a select");
+    }
+    expect(found.status == (all_out ? queue_status::closed : over_), "the answer of a select");
+  }
+
+  // ---- Coroutines
+
+  void wait_in_coroutine(std::size_t what) {
+    if constexpr (is_waited_in<Mailbox>) {
+      switch (what) {
+      case 28: return errands_.pop(in_.one_in(2) ? goes_on::here : goes_on::in_turn);
+      case 29:
+      case 30: return errands_.push(next_++, in_.one_in(2) ? goes_on::here : goes_on::in_turn);
+      default: return errands_.meddle(in_);
+      }
     }
   }
 
@@ -291,6 +430,10 @@ private:
   std::size_t fail_at_ = 0; // and which operation fails
   std::size_t told_ = 0;    // how many messages a push has said it discarded
   int next_ = 0;
+  std::vector<int>* const on_drop_told_;
+  errands<Mailbox> errands_;
+  bool in_order_ = false; // of the last select
+  queue_status over_{};   // and what it answers when nothing is ready
 };
 
 } // namespace fuzz
