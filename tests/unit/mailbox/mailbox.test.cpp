@@ -668,13 +668,18 @@ TEST_CASE("mailbox: a signal does not end a wait") {
 
 #if defined(CLOCK_THREAD_CPUTIME_ID)
 
-TEST_CASE("mailbox: a pop or a push that waits uses no processor") {
+TEST_CASE("mailbox: a pop, a push or a wait for the end uses no processor") {
   mailbox<int, spsc_queue<int>> mail{1};
   const auto pops = [&] { CHECK(mail.try_pop_for(100ms).error() == queue_status::timeout); };
-  CHECK(test::cpu_time_of(pops, 10ms) < 10ms);
+  CHECK(test::cpu_time_of(pops, 2ms) < 2ms);
   CHECK(mail.push(1));
   const auto pushes = [&] { CHECK(mail.try_push_for(2, 100ms) == queue_status::timeout); };
-  CHECK(test::cpu_time_of(pushes, 10ms) < 10ms);
+  CHECK(test::cpu_time_of(pushes, 2ms) < 2ms);
+  test::calling_source source;
+  const auto ends = [&] {
+    CHECK(mail.close_and_wait_for(100ms, source.get_token()) == queue_status::timeout);
+  };
+  CHECK(test::cpu_time_of(ends, 2ms) < 2ms);
 }
 
 #endif

@@ -17,6 +17,7 @@
 #include <atomic>  // atomic
 #include <chrono>  // milliseconds, steady_clock, system_clock
 #include <cstddef> // size_t
+#include <ctime>   // CLOCK_THREAD_CPUTIME_ID
 #include <memory>  // make_unique, unique_ptr
 #include <string>  // string
 #include <vector>  // vector
@@ -290,3 +291,23 @@ TEST_CASE("select: in a crowd every message is taken once, and nobody sleeps bes
   CHECK(taken.load() == 2 * each);
   CHECK(sum.load() == expected);
 }
+
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+
+TEST_CASE("select: who waits uses no processor, and with a token that must be asked next to none") {
+  mailbox<int> a{1};
+  mailbox<int, mailroom::spsc_queue<int>> b{1};
+  const test::asked_source source;
+  const auto waits = [&] {
+    const auto found = select(on_pop(a, ignore), on_pop(b, ignore), after(200ms));
+    CHECK(found.status == queue_status::timeout);
+  };
+  CHECK(test::cpu_time_of(waits, 2ms) < 2ms);
+  const auto asks = [&] {
+    const auto found = select(on_pop(a, ignore), on_stop(source.get_token()), after(200ms));
+    CHECK(found.status == queue_status::timeout);
+  };
+  CHECK(test::cpu_time_of(asks, 20ms) < 20ms); // it wakes to ask, some 200 times
+}
+
+#endif
