@@ -5,7 +5,7 @@
 // on_drop was told of what the model has discarded.
 //
 // The first bytes choose the kind of mailbox, the policy, the capacity, and whether there is an
-// on_drop; the steps are those of mailbox_game.hpp.
+// on_drop; the steps are those of mailbox_game.hpp. Two kinds are channels: channel_game.hpp.
 
 #include <mailroom/core/wait.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
@@ -14,6 +14,7 @@
 #include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
 
+#include <fuzz/channel_game.hpp>
 #include <fuzz/mailbox_game.hpp>
 #include <fuzz/script.hpp>
 #include <support/tracked.hpp>
@@ -88,6 +89,19 @@ void play(fuzz::script& in, std::size_t fixed_capacity = 0) {
   expect(book.is_balanced(), "a message that outlived its mailbox");
 }
 
+/// The same for channels: one after the other, until the script is over.
+template <class Queue>
+void play_channels(fuzz::script& in) {
+  constexpr overflow policies[]{overflow::block, overflow::reject, overflow::drop_newest,
+                                overflow::drop_oldest};
+  constexpr std::size_t possible = has_one_consumer<Queue> ? 3 : 4;
+  while (!in.is_over()) {
+    const mailbox_options options{.capacity = 1 + in.below(5),
+                                  .on_full = policies[in.below(possible)]};
+    fuzz::channel_game<Queue>{options, in}.play();
+  }
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -96,7 +110,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using test::tracked;
   using test::unassignable;
   fuzz::script in{data, size};
-  switch (in.below(13)) {
+  switch (in.below(15)) {
   case 0: play<mailbox<tracked>>(in); break;
   case 1: play<mailbox<tracked, spsc_queue<tracked>>>(in); break;
   case 2: play<mailbox<tracked, mpmc_queue<tracked, 3>, wait_policy::spin>>(in, 3); break;
@@ -113,6 +127,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   case 11:
     play<mailbox<move_only, mpsc_queue<move_only>, wait_policy::yield>>(in, unbounded);
     break;
+  case 12: play_channels<mpmc_queue<int>>(in); break;
+  case 13: play_channels<spsc_queue<int>>(in); break;
   default: play<mailbox<int, spsc_queue<int>>>(in); break;
   }
   return 0;
