@@ -146,8 +146,9 @@ TEST_CASE("select: a message that comes while it sleeps wakes it, from any of th
   mailbox<int, mailroom::spsc_queue<int>> b{1};
   for (int i = 0; i != 20; ++i) {
     std::vector<int> got;
+    const auto before = a.stats().pop_waits;
     background waits{[&] { return select(on_pop(a, into(got)), on_pop(b, into(got))).index; }};
-    if (i % 4 < 2) test::let_it_sleep();
+    if (i % 4 < 2) test::wait_for_pops(a, before + 1);
     if (i % 2 == 0) {
       CHECK(a.push(i));
     } else {
