@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the machine does without a queue, in the same run: two flags and nothing else between the
-// threads, and the raw hand-over of blocks through a shared buffer, each with a flag of its own.
+// threads, the raw hand-over of blocks through a shared buffer, each with a flag of its own, and
+// two words to sleep on.
 #include <bench/harness/program.hpp>
 
 #include <atomic>   // atomic_ref, memory_order
@@ -149,9 +150,45 @@ void enter_two_flags() {
   }
 }
 
+/// Room for one message, and a word that is slept on until it is there. Who waits sleeps at once,
+/// and every push makes a system call. Only for who waits for an answer before he pushes again.
+struct bare_futex {
+  static constexpr facts about{.name = "two bare futexes", .header = "", .from = origin::limit};
+
+  template <class T>
+  class queue {
+  public:
+    queue(std::size_t /*capacity*/, std::size_t /*threads*/) {}
+    bool push(const T& value) {
+      value_ = value;
+      full_.word.store(1, std::memory_order_release);
+      mailroom::detail::futex_wake_one(full_);
+      return true;
+    }
+    bool pop(T& into) {
+      while (!try_pop(into)) {
+        (void)mailroom::detail::futex_wait(full_, 0, mailroom::detail::never);
+      }
+      return read(into) != 0;
+    }
+    bool try_pop(T& into) {
+      if (full_.word.load(std::memory_order_acquire) == 0) return false;
+      into = value_;
+      full_.word.store(0, std::memory_order_relaxed);
+      return true;
+    }
+    void end() { push(T{}); }
+
+  private:
+    T value_{};
+    mailroom::detail::futex full_;
+  };
+};
+
 } // namespace
 
 void bench::enter_all() {
+  enter_sleeping<bare_futex>();
   enter_hand_overs<8>();
   enter_hand_overs<64>();
   enter_hand_overs<256>();

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// moodycamel::ConcurrentQueue (libconcurrentqueue-dev), plain and with tokens. It keeps the order
-// of each producer only.
+// moodycamel::ConcurrentQueue (libconcurrentqueue-dev), plain and with tokens, and the one that
+// waits. It keeps the order of each producer only.
 //
 // It has no bound. try_enqueue takes no new memory, but a producer keeps what it once had, so that
 // others may then wait for ever; so a push may take some as long as the queue is not too long.
 #include <bench/harness/program.hpp>
 
+#include <concurrentqueue/blockingconcurrentqueue.h>
 #include <concurrentqueue/concurrentqueue.h>
 
 namespace {
@@ -75,9 +76,36 @@ struct with_tokens {
   };
 };
 
+/// Waits for messages, never for room. A message without a number ends a wait.
+struct blocking_queue {
+  static constexpr bench::facts about = [] {
+    bench::facts all = plain_facts;
+    all.name = "moodycamel BlockingConcurrentQueue";
+    all.header = "concurrentqueue/blockingconcurrentqueue.h";
+    return all;
+  }();
+
+  template <class T>
+  class queue {
+  public:
+    queue(std::size_t capacity, std::size_t threads) : line_(capacity, 0, threads) {}
+    bool push(const T& value) { return line_.enqueue(value); }
+    bool pop(T& into) {
+      line_.wait_dequeue(into);
+      return bench::read(into) != 0;
+    }
+    bool try_pop(T& into) { return line_.try_dequeue(into); }
+    void end() { line_.enqueue(T{}); }
+
+  private:
+    moodycamel::BlockingConcurrentQueue<T> line_;
+  };
+};
+
 } // namespace
 
 void bench::enter_all() {
   enter<concurrent_queue>();
   enter<with_tokens>();
+  enter_waiting<blocking_queue>();
 }

@@ -20,6 +20,20 @@ struct tbb_queue {
     bool try_push(const T& value) { return line_.try_push(value); }
     bool try_pop(T& into) { return line_.try_pop(into); }
 
+    bool push(const T& value) try {
+      line_.push(value);
+      return true;
+    } catch (const tbb::user_abort&) {
+      return false;
+    }
+    bool pop(T& into) try {
+      line_.pop(into);
+      return true;
+    } catch (const tbb::user_abort&) {
+      return false;
+    }
+    void end() { line_.abort(); }
+
   private:
     tbb::concurrent_bounded_queue<T> line_;
   };
@@ -27,4 +41,7 @@ struct tbb_queue {
 
 } // namespace
 
-void bench::enter_all() { enter<tbb_queue>(); }
+void bench::enter_all() {
+  enter<tbb_queue>();
+  enter_waiting<tbb_queue>();
+}

@@ -24,10 +24,11 @@ import report
 ATTEMPTS = 3     # at a sample, in each round
 PATIENCE = 15    # seconds, for a sample; the harness gives up by itself long before
 STRIKES = 3      # so often a contender may give no answer before his other cases are not begun
-BENCHMARKS = ('single', 'fan_out')  # these questions are put to Google Benchmark
+BENCHMARKS = ('single', 'waiting_single', 'fan_out')  # these questions are put to Google Benchmark
 NO_ANSWER = f'no answer in {PATIENCE} s'
 QUICK = re.compile(r'one_to_one/(8|64) B, 1024|one_to_one/8 B, 1024, batches.*'
                    r'|many_to_many/(1:1|4:4)|pairs/2.*|ping_pong/.*|burst/1024.*'
+                   r'|waiting_(throughput/(1:1|4:4)|ping_pong/at once|push/.*)'
                    r'|memory/(8|64) B, 1024')
 
 
@@ -213,7 +214,8 @@ def main():
   parser = argparse.ArgumentParser(prog='bench/run', description='Measures all contenders.')
   parser.add_argument('--quick', action='store_true', help='some of it, in less than a minute')
   parser.add_argument('--only', metavar='SCENARIO', help='one_to_one, many_to_many, pairs, '
-                      'ping_pong, burst, single, fan_out, memory or headers')
+                      'ping_pong, burst, single, waiting_throughput, waiting_ping_pong, '
+                      'waiting_push, waiting_single, fan_out, memory or headers')
   parser.add_argument('--build', required=True, type=pathlib.Path, help=argparse.SUPPRESS)
   parser.add_argument('--results', required=True, type=pathlib.Path, help=argparse.SUPPRESS)
   options = parser.parse_args()

@@ -10,12 +10,19 @@ PLACEMENTS = {
   'far': 'The two cores are far from each other',
   'any': 'Where it ran does not matter',
 }
-SCENARIOS = ('one_to_one', 'many_to_many', 'pairs', 'ping_pong', 'burst', 'single', 'fan_out',
+SCENARIOS = ('one_to_one', 'many_to_many', 'pairs', 'ping_pong', 'burst', 'single',
+             'waiting_throughput', 'waiting_ping_pong', 'waiting_push', 'waiting_single', 'fan_out',
              'memory')
 UNITS = {
   'one_to_one': 'ns per message', 'many_to_many': 'ns per message',
   'pairs': 'ns per push and pop', 'ping_pong': 'ns per round trip, middle half; median; 99th percentile',
   'burst': 'ns per message, filling and emptying', 'single': 'ns per push and pop, one thread',
+  'waiting_throughput': 'ns per message, who cannot go on waits in the queue',
+  'waiting_ping_pong': 'ns per round trip, middle half; median; sleeps for each wait',
+  'waiting_push': 'ns per push to a sleeping consumer, middle half; '
+                  'median until he has it; sleeps for each wait',
+  'waiting_single': 'ns per push and pop, one thread, nobody waits; '
+                    'the last column is the ratio to the bare queue',
   'fan_out': 'ns per push to so many readers; the last column is the ratio of the most to one',
   'memory': 'bytes per message of capacity; how many fit',
 }
@@ -26,6 +33,10 @@ PANELS = {  # what is in the pictures and in the README; the tables have everyth
   'ping_pong': ('8 B',),
   'burst': ('1024 messages', '65536 messages'),
   'single': ('push_pop', 'fill_drain'),
+  'waiting_throughput': ('1:1', '4:1', '4:4'),
+  'waiting_ping_pong': ('at once', 'asleep'),
+  'waiting_push': ('asleep',),
+  'waiting_single': ('push_pop', 'fill_drain'),
   'fan_out': ('1 reader', '4 readers', '16 readers', '64 readers'),
   'memory': ('8 B, 1024', '64 B, 1024'),
 }
@@ -157,7 +168,8 @@ def detail(scenario, where, here):
   cells = in_order(each['cell'] for each in here)
   names = in_order(each['contender'] for each in sorted(
     here, key=lambda each: (cells.index(each['cell']), each['figures'][0][0])))
-  heads = cells + ['ratio'] * (scenario == 'fan_out')
+  heads = cells + (['ratio'] if scenario == 'fan_out' else
+                   [f'{cell}, ratio' for cell in cells] if scenario == 'waiting_single' else [])
   lines = [f'### {scenario}, {where}' if where != 'any' else f'### {scenario}', '',
            f'{UNITS[scenario]}', '', f'| | {" | ".join(heads)} |',
            '| --- |' + ' ---: |' * len(heads)]
@@ -168,9 +180,20 @@ def detail(scenario, where, here):
     if scenario == 'fan_out':
       both = [row.get(PANELS[scenario][end]) for end in (-1, 0)]
       texts.append(ratio(*both) if all(both) else '')
+    if scenario == 'waiting_single':
+      texts += [by_its_queue(row[cell], here) if cell in row else '' for cell in cells]
     label = marked(first) if first['from'] in ('ours', 'peer') else name
     lines.append(f'| {label} | {" | ".join(texts)} |')
   return lines + ['']
+
+
+def by_its_queue(mine, here):
+  """What a mailbox takes by what its queue takes without it; it shows what it costs to be able to
+  wait."""
+  name = mine['contender'].removeprefix('mailbox over ')
+  bare = [each for each in here if each['contender'] == f'{name}, bare'
+          and each['cell'] == mine['cell']]
+  return ratio(mine, bare[0]) if bare and mine is not bare[0] else ''
 
 
 def entry(scenario, result):
@@ -178,9 +201,9 @@ def entry(scenario, result):
   if scenario == 'memory':
     return f'{digits(middle)}; {second:.0f}'
   spread = f'{digits(middle)} ({digits(low)} to {digits(high)})'
-  if scenario == 'ping_pong':
+  if scenario in ('ping_pong', 'waiting_ping_pong', 'waiting_push'):
     spread += f'; {digits(second)}; {digits(result["figures"][2][0])}'
-  if scenario == 'single' and second:
+  if scenario in ('single', 'waiting_single') and second:
     spread += f'; {digits(second)} instructions'
   return spread
 

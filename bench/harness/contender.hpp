@@ -15,6 +15,9 @@
 //          std::size_t try_pop_n(T*, std::size_t);          optional
 //          P make_producer();    optional: what a thread pushes through, where it is not the queue
 //          C make_consumer();
+//          bool push(const T&);    optional: these wait for room, or for a message, and
+//          bool pop(T&);           answer false if the wait was ended
+//          void end();             ends all waits; called from another thread, if it is stuck
 //        };
 //      };
 //

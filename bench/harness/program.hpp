@@ -7,6 +7,7 @@
 
 #include <bench/harness/exchanges.hpp>
 #include <bench/harness/single.hpp>
+#include <bench/harness/waiting.hpp>
 
 #include <algorithm>  // any_of, max
 #include <array>      // array
@@ -220,6 +221,61 @@ void enter() {
     enter_memory<Contender, 8>();
     enter_memory<Contender, 64>();
   }
+}
+
+/// How many wait for how many in waiting_throughput.
+inline constexpr std::array<shape, 3> waiting_crowds{{{1, 1}, {4, 1}, {4, 4}}};
+
+template <class Contender>
+void enter_waiting_throughput() {
+  using queue = queue_of<Contender, number>;
+  for (const shape& form : waiting_crowds) {
+    if (form.producers > 1 && Contender::about.producers == mailroom::arity::one) continue;
+    if (form.consumers > 1 && Contender::about.consumers == mailroom::arity::one) continue;
+    const std::string cell = std::to_string(form.producers) + ":" + std::to_string(form.consumers);
+    cases().push_back(
+        {Contender::about, "waiting_throughput", cell, "", [=](double milliseconds) {
+           const auto line =
+               std::make_unique<queue>(usual_capacity, form.producers + form.consumers + 1);
+           return measured(milliseconds, 2 * usual_capacity, [&](std::uint64_t messages) {
+             return waiting_throughput<number>(*line, form, messages);
+           });
+         }});
+  }
+}
+
+template <class Contender>
+void enter_waiting_ping_pong(const std::string& cell, haste how) {
+  using queue = queue_of<Contender, number>;
+  cases().push_back({Contender::about, "waiting_ping_pong", cell, "", [=](double milliseconds) {
+                       const auto there = std::make_unique<queue>(usual_capacity, 3U);
+                       const auto back = std::make_unique<queue>(usual_capacity, 3U);
+                       return measured(milliseconds, 0, [&](std::uint64_t count) {
+                         return waiting_ping_pong<number>(*there, *back, how, count);
+                       });
+                     }});
+}
+
+/// Whatever costs a sleep: also the mark, which is no queue.
+template <class Contender>
+void enter_sleeping() {
+  using queue = queue_of<Contender, number>;
+  enter_waiting_ping_pong<Contender>("at once", haste::at_once);
+  enter_waiting_ping_pong<Contender>("asleep", haste::when_asleep);
+  cases().push_back({Contender::about, "waiting_push", "asleep", "", [=](double milliseconds) {
+                       const auto line = std::make_unique<queue>(usual_capacity, 3U);
+                       return measured(milliseconds, 0, [&](std::uint64_t count) {
+                         return waiting_push<number>(*line, count);
+                       });
+                     }});
+}
+
+/// Lets a contender that waits take part in all that is asked about waiting.
+template <class Contender>
+void enter_waiting() {
+  enter_waiting_single<unwaited<queue_of<Contender, number>>>(Contender::about);
+  enter_waiting_throughput<Contender>();
+  enter_sleeping<Contender>();
 }
 
 /// Each program has one: its contenders, and what else it takes part in.

@@ -3,7 +3,8 @@
 #define MAILROOM_BENCH_HARNESS_SINGLE_HPP
 
 // What a queue costs the only thread that uses it, measured by Google Benchmark: push_pop by turns,
-// and fill_drain, which fills half of the queue up before it empties it.
+// and fill_drain, which fills half of the queue up before it empties it. waiting_single is the same
+// through the calls that wait if they have to, which they never have.
 
 #include <bench/harness/benchmarks.hpp>
 
@@ -42,6 +43,27 @@ void enter_single() {
                   [](benchmark::State& state) { in_and_out<queue>(state, 1); });
   enter_benchmark(Contender::about, "single", "fill_drain",
                   [](benchmark::State& state) { in_and_out<queue>(state, 512); });
+}
+
+/// A queue's calls that wait, in the place of those that do not.
+template <class Queue>
+class unwaited {
+public:
+  unwaited(std::size_t capacity, std::size_t threads) : queue_{capacity, threads} {}
+  bool try_push(const number& value) { return queue_.push(value); }
+  bool try_pop(number& into) { return queue_.pop(into); }
+
+private:
+  Queue queue_;
+};
+
+/// Queue is unwaited, or a bare queue to compare with.
+template <class Queue>
+void enter_waiting_single(const facts& who) {
+  enter_benchmark(who, "waiting_single", "push_pop",
+                  [](benchmark::State& state) { in_and_out<Queue>(state, 1); });
+  enter_benchmark(who, "waiting_single", "fill_drain",
+                  [](benchmark::State& state) { in_and_out<Queue>(state, 512); });
 }
 
 } // namespace bench

@@ -162,6 +162,22 @@ inline faults balance(const std::vector<account>& accounts, std::uint64_t sender
   return wrong;
 }
 
+/// What a transport has shown: the nanoseconds for each message, and whether all were well.
+inline outcome transported(const std::vector<account>& accounts, const shape& form,
+                           std::uint64_t each) {
+  std::int64_t begin = std::numeric_limits<std::int64_t>::max();
+  std::int64_t end = 0;
+  outcome result;
+  for (const account& one : accounts) {
+    begin = std::min(begin, one.times.first());
+    end = std::max(end, one.times.last());
+    if (one.got.count != 0) result.disturbed |= form.fits() && one.times.one_is_far_longer();
+  }
+  result.ns = static_cast<double>(end - begin) / static_cast<double>(each * form.producers);
+  result.wrong = balance(accounts, form.producers, each);
+  return result;
+}
+
 /// Sends about `messages` in all, and answers the nanoseconds that each has taken.
 template <class T, class Queue>
 outcome transport(Queue& queue, const shape& form, std::uint64_t messages) {
@@ -187,18 +203,7 @@ outcome transport(Queue& queue, const shape& form, std::uint64_t messages) {
   }
   run_pinned(bodies);
   take_the_rest<T>(queue, accounts.front(), messages);
-
-  std::int64_t begin = std::numeric_limits<std::int64_t>::max();
-  std::int64_t end = 0;
-  outcome result;
-  for (const account& one : accounts) {
-    begin = std::min(begin, one.times.first());
-    end = std::max(end, one.times.last());
-    if (one.got.count != 0) result.disturbed |= form.fits() && one.times.one_is_far_longer();
-  }
-  result.ns = static_cast<double>(end - begin) / static_cast<double>(messages);
-  result.wrong = balance(accounts, form.producers, each);
-  return result;
+  return transported(accounts, form, each);
 }
 
 } // namespace bench

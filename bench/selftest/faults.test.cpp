@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 // A contender that loses, doubles, reorders or damages messages is found out in every scenario.
 
-#include <bench/harness/exchanges.hpp>
+#include <bench/harness/waiting.hpp>
 
 #include <doctest/doctest.h>
 
-#include <cstddef> // size_t
-#include <cstdint> // uint64_t
-#include <deque>   // deque
-#include <memory>  // make_unique
-#include <mutex>   // lock_guard, mutex
-#include <string>  // string
-#include <thread>  // this_thread
-#include <utility> // pair
-#include <vector>  // vector
+#include <condition_variable> // condition_variable
+#include <cstddef>            // size_t
+#include <cstdint>            // uint64_t
+#include <deque>              // deque
+#include <memory>             // make_unique
+#include <mutex>              // lock_guard, mutex, unique_lock
+#include <string>             // string
+#include <thread>             // this_thread
+#include <utility>            // pair
+#include <vector>             // vector
 
 namespace {
 
@@ -27,7 +28,8 @@ enum class defect : unsigned char {
   reorders,
   damages,
   damages_last, ///< only a message that no other one follows
-  sticks
+  sticks,
+  oversleeps ///< who waits is not woken any more
 };
 
 /// A multiple of 64, so that a transport sends just so many.
@@ -94,6 +96,52 @@ private:
   std::uint64_t pops_ = 0;
 };
 
+/// The same, for who waits.
+class broken_mailbox {
+public:
+  explicit broken_mailbox(defect what) : what_{what}, queue_{what} {}
+
+  bool push(const number& value) {
+    return await([&] { return queue_.try_push(value); });
+  }
+  bool pop(number& into) {
+    return await([&] { return queue_.try_pop(into); });
+  }
+  bool try_pop(number& into) { return queue_.try_pop(into); }
+  void end() {
+    {
+      const std::lock_guard held{lock_};
+      is_over_ = true;
+    }
+    changed_.notify_all();
+  }
+
+private:
+  template <class Attempt>
+  bool await(Attempt attempt) {
+    std::unique_lock held{lock_};
+    while (!attempt()) {
+      if (is_over_) return false;
+      changed_.wait(held);
+    }
+    if (what_ != defect::oversleeps || ++changes_ < 97) changed_.notify_all();
+    return true;
+  }
+
+  const defect what_;
+  broken_queue<number> queue_;
+  std::mutex lock_;
+  std::condition_variable changed_;
+  bool is_over_ = false;
+  std::uint64_t changes_ = 0;
+};
+
+bench::faults waiting_ping_pong(defect what, bench::haste speed, std::uint64_t count) {
+  const auto there = std::make_unique<broken_mailbox>(what);
+  const auto back = std::make_unique<broken_mailbox>(defect::none);
+  return bench::waiting_ping_pong<number>(*there, *back, speed, count).wrong;
+}
+
 template <class T>
 bench::faults transported(defect what, std::size_t producers, std::size_t consumers,
                           std::size_t batch = 1) {
@@ -131,6 +179,21 @@ const std::vector<scenario>& scenarios() {
        [](defect what) {
          const auto queue = std::make_unique<broken_queue<number>>(what);
          return bench::burst<number>(*queue, 128, how, messages).wrong;
+       }},
+      {"waiting_throughput", true,
+       [](defect what) {
+         const auto box = std::make_unique<broken_mailbox>(what);
+         return bench::waiting_throughput<number>(*box, {.producers = 2, .consumers = 2}, messages)
+             .wrong;
+       }},
+      {"waiting_ping_pong, at once", false,
+       [](defect what) { return waiting_ping_pong(what, bench::haste::at_once, messages / 10); }},
+      {"waiting_ping_pong, asleep", false,
+       [](defect what) { return waiting_ping_pong(what, bench::haste::when_asleep, 200); }},
+      {"waiting_push", false,
+       [](defect what) {
+         const auto box = std::make_unique<broken_mailbox>(what);
+         return bench::waiting_push<number>(*box, 200).wrong;
        }},
   };
   return all;
@@ -192,6 +255,23 @@ TEST_CASE("a queue that takes nothing any more ends the sample, and is not said 
   }
   CHECK(transported<number>(defect::sticks, 1, 1).stuck);
   CHECK_FALSE(transported<number>(defect::sticks, 1, 1).lost);
+}
+
+TEST_CASE("who is not woken any more is let go, and that is noticed") {
+  bench::patience::limit = 200'000'000;
+  CHECK(waiting_ping_pong(defect::oversleeps, bench::haste::at_once, messages / 10).lost);
+  CHECK(waiting_ping_pong(defect::oversleeps, bench::haste::when_asleep, 200).lost);
+  broken_mailbox box{defect::oversleeps};
+  CHECK(bench::waiting_push<number>(box, 200).wrong.lost);
+}
+
+TEST_CASE("it is known who has slept") {
+  broken_mailbox box{defect::none};
+  CHECK(bench::waiting_push<number>(box, 200).third > 0.5);
+  broken_mailbox there{defect::none};
+  broken_mailbox back{defect::none};
+  const auto asleep = bench::haste::when_asleep;
+  CHECK(bench::waiting_ping_pong<number>(there, back, asleep, 200).third > 0.5);
 }
 
 TEST_CASE("a part in which the core was taken away is noticed") {
