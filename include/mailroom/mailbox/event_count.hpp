@@ -153,6 +153,7 @@ private:
     bool saw_busy;
   };
 
+  void wake_sleeper() noexcept;
   template <class Deadline, stoppable_token S, class Attempt>
   static outcome look(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Attempt>
@@ -175,13 +176,10 @@ private:
 // ---- Definitions, in the order of the class
 
 template <class Wait, class Fences>
-void event_count<Wait, Fences>::notify_one() noexcept {
+inline void event_count<Wait, Fences>::notify_one() noexcept {
   if constexpr (parks) {
     list_.wake_one();
-    if (sleepers_.load(seq_cst) == 0) return; // (D)
-    wakeups_.fetch_add(1, relaxed);           // (I4)
-    epoch_.word.fetch_add(1, release);        // (W)
-    futex_wake_one(epoch_);
+    if (sleepers_.load(seq_cst) != 0) wake_sleeper(); // (D)
   }
 }
 
@@ -208,9 +206,7 @@ template <class Wait, class Fences>
 template <class Deadline, stoppable_token S, class Attempt>
 queue_status event_count<Wait, Fences>::await(const Deadline& deadline, const S& token,
                                               Attempt&& attempt) {
-  queue_status status = attempt();
-  if (!is_unfinished(status)) return status;
-  status = look(deadline, token, attempt).status;
+  queue_status status = look(deadline, token, attempt).status;
   if (!is_unfinished(status)) return status;
   count_wait();
   if constexpr (!std::is_same_v<Wait, wait_policy::spin> && longest_spin != 0) {
@@ -219,6 +215,13 @@ queue_status event_count<Wait, Fences>::await(const Deadline& deadline, const S&
   }
   if constexpr (parks) return sleep(deadline, token, attempt);
   return look_repeatedly(deadline, token, attempt);
+}
+
+template <class Wait, class Fences>
+[[gnu::noinline]] void event_count<Wait, Fences>::wake_sleeper() noexcept {
+  wakeups_.fetch_add(1, relaxed);    // (I4)
+  epoch_.word.fetch_add(1, release); // (W)
+  futex_wake_one(epoch_);
 }
 
 /// One attempt, and the verdict on it. The end of the wait is looked for first, so that whatever

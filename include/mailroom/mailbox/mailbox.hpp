@@ -35,6 +35,8 @@
 // Decision: the message needs a nothrow move, so that none can be lost on its way out.
 // Decision: who waits for the end sleeps where pushes wait for room. In a closed mailbox none does,
 //   and every pop looks there anyway, so that it costs nothing when nobody waits.
+// Decision: the first attempt of a push or a pop, and the look for sleepers behind it, are inline;
+//   what waits and what wakes is kept out of line. Inline too, it costs every call its registers.
 // Decision: run takes its messages out one by one, not by the queue's consume_all. Handled where
 //   they are, they would keep a slow handler's room from the producers, or a spare cell each.
 
@@ -352,14 +354,21 @@ private:
   static Queue make_queue(std::size_t capacity);
   template <class U, class Deadline, stoppable_token S>
   queue_status push_or_wait(U&& value, const Deadline& deadline, const S& token);
+  template <class U, class Deadline, stoppable_token S>
+  queue_status wait_to_push(queue_status status, U&& value, const Deadline& deadline,
+                            const S& token);
   template <class Deadline, stoppable_token S>
   expected<T, queue_status> pop_or_wait(const Deadline& deadline, const S& token);
+  template <class Deadline, stoppable_token S>
+  void wait_to_pop(expected<T, queue_status>& result, const Deadline& deadline, const S& token);
   template <class U>
   queue_status push_element(U&& element);
   template <class U>
   queue_status attempt_push(U&& value);
   template <class U>
   queue_status offer(U&& value, std::size_t* dropped = nullptr);
+  template <class U>
+  queue_status refuse(U&& value, std::size_t* dropped);
   queue_status evict_and_push(T&& value, std::size_t* dropped);
   template <class Deadline, stoppable_token S>
   queue_status close_and_await(const Deadline& deadline, const S& token);
@@ -450,14 +459,14 @@ I mailbox<T, Queue, Wait>::push_range(I first, E last) {
 
 template <message T, class Queue, class Wait>
 template <stoppable_token S>
-std::optional<T> mailbox<T, Queue, Wait>::pop(S token) {
+inline std::optional<T> mailbox<T, Queue, Wait>::pop(S token) {
   auto result = pop_or_wait(detail::no_deadline{}, token);
   if (!result) return std::nullopt;
   return std::optional<T>{std::move(*result)};
 }
 
 template <message T, class Queue, class Wait>
-expected<T, queue_status> mailbox<T, Queue, Wait>::try_pop() {
+inline expected<T, queue_status> mailbox<T, Queue, Wait>::try_pop() {
   const detail::presence here{visitors_, "try_pop", station::consuming};
   auto result = queue_.try_pop();
   if (!result && result.error() == queue_status::empty && is_closed()) {
@@ -567,19 +576,31 @@ Queue mailbox<T, Queue, Wait>::make_queue([[maybe_unused]] std::size_t capacity)
 
 template <message T, class Queue, class Wait>
 template <class U, class Deadline, stoppable_token S>
-queue_status mailbox<T, Queue, Wait>::push_or_wait(U&& value, const Deadline& deadline,
-                                                   const S& token) {
+inline queue_status mailbox<T, Queue, Wait>::push_or_wait(U&& value, const Deadline& deadline,
+                                                          const S& token) {
   const detail::presence here{visitors_, call_name<Deadline>("push", "try_push_for"),
                               station::producing};
+  const queue_status status = attempt_push(std::forward<U>(value));
+  if (status == queue_status::success) return status;
+  return wait_to_push(status, std::forward<U>(value), deadline, token);
+}
+
+/// What a push does whose first attempt has not succeeded.
+template <message T, class Queue, class Wait>
+template <class U, class Deadline, stoppable_token S>
+[[gnu::noinline]] queue_status mailbox<T, Queue, Wait>::wait_to_push(queue_status status, U&& value,
+                                                                     const Deadline& deadline,
+                                                                     const S& token) {
+  if (status == queue_status::closed) return status;
   const auto attempt = [&] {
-    const queue_status status = attempt_push(std::forward<U>(value));
-    if (is_endless<Deadline, S> && status == queue_status::full) {
+    const queue_status answer = attempt_push(std::forward<U>(value));
+    if (is_endless<Deadline, S> && answer == queue_status::full) {
       visitors_.expect_a_consumer("push");
     }
-    return status;
+    return answer;
   };
   if (options_.on_full == overflow::block) return not_full_.await(deadline, token, attempt);
-  queue_status status = offer(std::forward<U>(value));
+  if (status == queue_status::full) status = refuse(std::forward<U>(value), nullptr);
   while (status == queue_status::busy) {
     detail::yield();
     status = offer(std::forward<U>(value));
@@ -589,17 +610,27 @@ queue_status mailbox<T, Queue, Wait>::push_or_wait(U&& value, const Deadline& de
 
 template <message T, class Queue, class Wait>
 template <class Deadline, stoppable_token S>
-expected<T, queue_status> mailbox<T, Queue, Wait>::pop_or_wait(const Deadline& deadline,
-                                                               const S& token) {
+inline expected<T, queue_status> mailbox<T, Queue, Wait>::pop_or_wait(const Deadline& deadline,
+                                                                      const S& token) {
   const detail::presence here{visitors_, call_name<Deadline>("pop", "try_pop_for"),
                               station::consuming};
-  expected<T, queue_status> result{unexpected{queue_status::empty}};
+  auto result = try_pop();
+  if (!result) wait_to_pop(result, deadline, token);
+  return result;
+}
+
+/// What a pop does whose first attempt has not succeeded.
+template <message T, class Queue, class Wait>
+template <class Deadline, stoppable_token S>
+[[gnu::noinline]] void mailbox<T, Queue, Wait>::wait_to_pop(expected<T, queue_status>& result,
+                                                            const Deadline& deadline,
+                                                            const S& token) {
+  if (result.error() == queue_status::closed) return;
   const queue_status status = not_empty_.await(deadline, token, [&] {
     result = try_pop();
     return result.error();
   });
   if (!result) result = unexpected{status};
-  return result;
 }
 
 /// Pushes an element of a range. If it is not a message it becomes one here, once.
@@ -616,7 +647,7 @@ queue_status mailbox<T, Queue, Wait>::push_element(U&& element) {
 /// One attempt, without waiting. The value is moved from only on success.
 template <message T, class Queue, class Wait>
 template <class U>
-queue_status mailbox<T, Queue, Wait>::attempt_push(U&& value) {
+inline queue_status mailbox<T, Queue, Wait>::attempt_push(U&& value) {
   queue_status status = queue_status::closed;
   {
     const auto push = closing_.begin_push(closed_);
@@ -633,7 +664,13 @@ template <class U>
 queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
   const detail::presence here{visitors_, "try_push", station::producing};
   const queue_status status = attempt_push(std::forward<U>(value));
-  if (status != queue_status::full) return status;
+  return status == queue_status::full ? refuse(std::forward<U>(value), dropped) : status;
+}
+
+/// What the overflow policy makes of a push that has found no room.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::refuse(U&& value, std::size_t* dropped) {
   switch (options_.on_full) {
   case overflow::block: break;
   case overflow::reject: losses_.reject(); break;
@@ -650,7 +687,7 @@ queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
       return evict_and_push(std::move(value), dropped);
     }
   }
-  return status;
+  return queue_status::full;
 }
 
 /// Discards the oldest message until there is room. Whoever pops meanwhile helps.
@@ -706,7 +743,7 @@ void mailbox<T, Queue, Wait>::order_before_look() const noexcept {
 
 /// Tells the other side that there is a message, or room for one.
 template <message T, class Queue, class Wait>
-void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
+inline void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
   order_before_look();
   other_side.notify_one();
 }

@@ -146,6 +146,7 @@ public:
   void wake_all() noexcept;
 
 private:
+  void wake_first() noexcept;
   void append(place& last) noexcept;
   void remove(place& gone) noexcept;
   bool take(place& first) noexcept;
@@ -190,7 +191,10 @@ private:
 // ---- Definitions, in the order of the class
 
 inline void wait_list::wake_one() noexcept {
-  if (length_.load(memory_order::seq_cst) == 0) return; // (D)
+  if (length_.load(memory_order::seq_cst) != 0) wake_first(); // (D)
+}
+
+[[gnu::noinline]] inline void wait_list::wake_first() noexcept {
   waiter* to_resume = nullptr;
   bool somebody = false;
   {
