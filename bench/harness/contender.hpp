@@ -79,6 +79,18 @@ decltype(auto) consumer_of(Queue& queue) {
   }
 }
 
+/// A queue's calls that wait, in the place of those that do not.
+template <class Queue>
+class unwaited {
+public:
+  unwaited(std::size_t capacity, std::size_t threads) : queue_{capacity, threads} {}
+  bool try_push(const number& value) { return queue_.push(value); }
+  bool try_pop(number& into) { return queue_.pop(into); }
+
+private:
+  Queue queue_;
+};
+
 /// Pushes until it succeeds; false when the patience is over.
 template <class Producer, class T>
 bool push(Producer& out, const T& value, patience& waits, std::uint64_t done) {

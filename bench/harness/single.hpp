@@ -45,18 +45,6 @@ void enter_single() {
                   [](benchmark::State& state) { in_and_out<queue>(state, 512); });
 }
 
-/// A queue's calls that wait, in the place of those that do not.
-template <class Queue>
-class unwaited {
-public:
-  unwaited(std::size_t capacity, std::size_t threads) : queue_{capacity, threads} {}
-  bool try_push(const number& value) { return queue_.push(value); }
-  bool try_pop(number& into) { return queue_.pop(into); }
-
-private:
-  Queue queue_;
-};
-
 /// Queue is unwaited, or a bare queue to compare with.
 template <class Queue>
 void enter_waiting_single(const facts& who) {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Pushes a message and pops it again, so often: callgrind counts the difference that more of it
-// makes. Without arguments it prints the ways in which the queue can be used.
+// makes. Without arguments it prints the ways in which the queue can be used. With
+// MAILROOM_BENCH_MAILBOX it is a mailbox over the queue, and the calls are those that wait if they
+// must.
+#include <bench/contenders/mailbox.hpp>
 #include <bench/contenders/ours.hpp>
 
 #include <named.hpp>
 
-#include <cstdio>  // printf
+#include <cstdio>  // fputs, stdout
 #include <cstdlib> // strtoull
 #include <string>  // string
 
@@ -34,6 +37,21 @@ int push_and_pop(unsigned long long count) {
   return 0;
 }
 
+#if defined(MAILROOM_BENCH_MAILBOX)
+
+struct unwaited_mailbox {
+  template <class T>
+  using queue = bench::unwaited<bench::mailbox_over<bench::named>::queue<T>>;
+};
+
+int run(const std::string& /*way*/, unsigned long long count) {
+  return push_and_pop<unwaited_mailbox>(count);
+}
+
+constexpr const char* ways = "plain";
+
+#else
+
 template <class Named>
 int run(const std::string& way, unsigned long long count) {
   if constexpr (bench::has_handles<Named>) {
@@ -42,10 +60,16 @@ int run(const std::string& way, unsigned long long count) {
   return push_and_pop<bench::ours<Named>>(count);
 }
 
+int run(const std::string& way, unsigned long long count) { return run<bench::named>(way, count); }
+
+constexpr const char* ways = bench::has_handles<bench::named> ? "plain;handles" : "plain";
+
+#endif
+
 } // namespace
 
 int main(int count, char** words) {
-  if (count == 3) return run<bench::named>(words[1], std::strtoull(words[2], nullptr, 10));
-  std::printf(bench::has_handles<bench::named> ? "plain;handles" : "plain");
+  if (count == 3) return run(words[1], std::strtoull(words[2], nullptr, 10));
+  std::fputs(ways, stdout);
   return 0;
 }
