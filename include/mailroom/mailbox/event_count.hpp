@@ -44,6 +44,11 @@
 // Decision: before it sleeps a thread looks again and again for a while, because to sleep and to be
 //   woken costs several microseconds. How long is learnt: twice as long after it has helped, half
 //   as long after it has not.
+// Decision: then it may give the core away, once, and look again: where threads share cores, whom
+//   it waits for is perhaps the next to run there, and nobody need sleep. It is tried in one wait
+//   of 16, and goes on until it has been in vain 16 times, or somebody has kept the core for so
+//   long that he must be a stranger: who sleeps is served before him, but not who gives way to him.
+//   Then it is tried half as often, down to one wait of 4096.
 //
 // Sources: Vyukov's eventcount; Burckhardt, Alur, Martin, CheckFence, PLDI 2007 (publish, then look
 // for a sleeper, is wrong without a fence); Karlin, Li, Manasse, Owicki, Empirical Studies of
@@ -126,6 +131,10 @@ public:
 
 private:
   using enum memory_order;
+  static constexpr std::uint32_t most_credit = 16;
+  static constexpr std::uint32_t least_caution = 16;
+  static constexpr std::uint32_t most_caution = 4096;
+  static constexpr nanoseconds longest_turn = 200'000;
 
   /// Counts the thread among the sleepers.
   struct registration {
@@ -158,6 +167,8 @@ private:
   static outcome look(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Attempt>
   queue_status spin(Attempt& attempt);
+  template <class Attempt>
+  queue_status look_after_others(Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status look_repeatedly(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
@@ -169,6 +180,8 @@ private:
   [[no_unique_address]] Fences fences_;
   alignas(cache_line) futex epoch_;
   atomic<std::uint32_t> patience_{longest_spin / 2}; // nanoseconds
+  atomic<std::uint32_t> credit_;                     // so often it may give the core away in vain
+  atomic<std::uint32_t> caution_{least_caution};     // waits from one try of that to the next
   atomic<std::uint64_t> waits_;
   atomic<std::uint64_t> wakeups_;
 };
@@ -255,7 +268,30 @@ queue_status event_count<Wait, Fences>::spin(Attempt& attempt) {
     }
   } while (now() < end);
   patience_.store(larger_of(patience / 2, shortest_spin), relaxed); // (I4)
-  return queue_status::busy;
+  return look_after_others(attempt);
+}
+
+/// Looks once more when others have had the core, if that has been worth it lately.
+template <class Wait, class Fences>
+template <class Attempt>
+queue_status event_count<Wait, Fences>::look_after_others(Attempt& attempt) {
+  const std::uint32_t credit = credit_.load(relaxed);   // (I4)
+  const std::uint32_t caution = caution_.load(relaxed); // (I4)
+  if (credit == 0 && waits() % caution != 0) return queue_status::busy;
+  const nanoseconds begin = now();
+  yield();
+  const bool was_long = now() - begin > longest_turn;
+  const queue_status status = attempt();
+  if (was_long) {
+    credit_.store(0, relaxed);                                      // (I4)
+    caution_.store(smaller_of(caution * 2, most_caution), relaxed); // (I4)
+  } else if (is_unfinished(status)) {
+    if (credit != 0) credit_.store(credit - 1, relaxed); // (I4)
+  } else {
+    credit_.store(most_credit, relaxed);    // (I4)
+    caution_.store(least_caution, relaxed); // (I4)
+  }
+  return status;
 }
 
 template <class Wait, class Fences>
