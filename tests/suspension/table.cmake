@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The progress table in the README is the one that the program prints.
-#   cmake -D PROGRAM=<mailroom.suspension.table> -D README=<README.md> -P table.cmake
+# A table in a README is the one that the program prints.
+#   cmake -D PROGRAM=<program> -D TABLE=progress -D README=<README.md> -P table.cmake
 execute_process(COMMAND ${PROGRAM} --table
   OUTPUT_VARIABLE printed RESULT_VARIABLE status ERROR_VARIABLE errors)
 if(NOT status EQUAL 0)
@@ -8,12 +8,12 @@ if(NOT status EQUAL 0)
 endif()
 
 file(READ ${README} text)
-set(begin "<!-- progress table -->")
-set(end "<!-- /progress table -->")
+set(begin "<!-- ${TABLE} table -->")
+set(end "<!-- /${TABLE} table -->")
 string(FIND "${text}" "${begin}" from)
 string(FIND "${text}" "${end}" to)
 if(from EQUAL -1 OR to EQUAL -1 OR to LESS from)
-  message(FATAL_ERROR "mailroom: ${README} has no lines '${begin}' and '${end}' with the progress "
+  message(FATAL_ERROR "mailroom: ${README} has no lines '${begin}' and '${end}' with the ${TABLE} "
     "table between them. The table is:\n${printed}")
 endif()
 string(LENGTH "${begin}" skip)
@@ -24,6 +24,6 @@ string(SUBSTRING "${text}" ${from} ${length} written)
 string(STRIP "${written}" written)
 string(STRIP "${printed}" printed)
 if(NOT written STREQUAL printed)
-  message(FATAL_ERROR "mailroom: the progress table in ${README} is not what the program prints. "
+  message(FATAL_ERROR "mailroom: the ${TABLE} table in ${README} is not what the program prints. "
     "Put this between the markers:\n${printed}")
 endif()

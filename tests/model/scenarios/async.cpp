@@ -90,6 +90,88 @@ alone push(Box& box, unsigned message, waiting& how) {
   how.is_over = true;
 }
 
+// ---- Without a mailbox, which takes few steps
+
+using event = mailroom::detail::event_count<mailroom::wait_policy::park>;
+
+/// Tickets. Whoever looks while somebody is in the middle is told busy.
+struct counter {
+  mailroom::detail::atomic<unsigned> tickets;
+  mailroom::detail::atomic<unsigned> in_the_middle;
+  event handed_out;
+
+  queue_status take() {
+    using enum std::memory_order;
+    unsigned seen = tickets.load(acquire);
+    while (seen != 0) {
+      if (in_the_middle.load(acquire) != 0) return queue_status::busy;
+      if (tickets.compare_exchange(seen, seen - 1, acq_rel, acquire)) return queue_status::success;
+    }
+    return queue_status::empty;
+  }
+  void hand_out() {
+    (void)tickets.fetch_add(1, std::memory_order_seq_cst);
+    handed_out.notify_one();
+  }
+};
+
+class attempt {
+public:
+  using answer = bool;
+
+  explicit attempt(counter& all) noexcept : all_{&all} {}
+  queue_status operator()() {
+    const queue_status status = all_->take();
+    has_one_ = status == queue_status::success;
+    return status;
+  }
+  answer take_answer() const noexcept { return has_one_; }
+  mailroom::detail::wait_list& list() noexcept { return all_->handed_out.list(); }
+  void order_before_attempt() noexcept { all_->handed_out.order_before_look(); }
+  void count_wait() noexcept { all_->handed_out.count_wait(); }
+
+private:
+  counter* all_;
+  bool has_one_ = false;
+};
+
+alone take(counter& all, waiting& how) {
+  const bool got =
+      co_await mailroom::detail::async_operation<attempt, watched_token>(attempt{all}, how.token());
+  how.looks.write(std::source_location::current());
+  how.is_done = got;
+  how.is_over = true;
+}
+
+/// W2: a state that ends without a wake-up is looked at again.
+void busy_is_looked_at_again() {
+  counter all;
+  waiting one;
+  take(all, one);
+  run({[&] {
+         all.in_the_middle.store(1, std::memory_order_release);
+         all.in_the_middle.store(0, std::memory_order_release);
+       },
+       [&] { all.hand_out(); }});
+  require(one.is_over && one.is_done, "there is a ticket");
+}
+
+/// W3: who is stopped and has seen no more than busy leaves its wake-up to another.
+void busy_one_hands_on() {
+  counter all;
+  all.in_the_middle.store(1, std::memory_order_release);
+  waiting one;
+  waiting other;
+  take(all, one);
+  take(all, other);
+  run({[&] { one.source.request_stop(); }, [&] { all.hand_out(); },
+       [&] { all.in_the_middle.store(0, std::memory_order_release); }});
+  require(one.is_over && one.is_done != other.is_over, "the ticket is with one of them");
+  if (other.is_over) return;
+  all.hand_out();
+  require(other.is_done, "one more");
+}
+
 // ---- One waits, one comes
 
 template <class Box>
@@ -188,6 +270,22 @@ void close_ends_a_push() {
   run({[&] { push(box, 2, one); }, [&] { box.close(); }});
   require(one.is_over && !one.is_done && one.message == 2, "its message stays with it");
   require(box.pop() == 1U && !box.pop(), "what was in, and the end");
+}
+
+/// W6: all of them.
+template <class Box>
+void close_ends_all() {
+  Box box{1};
+  waiting one;
+  waiting other;
+  pop(box, one);
+  pop(box, other);
+  unsigned taken = 0;
+  bool is_in = false;
+  run({[&] { is_in = box.try_push(1U) == queue_status::success; }, [&] { box.close(); }});
+  require(one.is_over && other.is_over, "the end, for both");
+  taken = (one.is_done ? 1U : 0U) + (other.is_done ? 1U : 0U);
+  require(taken == (is_in ? 1U : 0U), "delivered what was not taken in, or the other way round");
 }
 
 /// What was in before the end comes out before it.
@@ -330,15 +428,18 @@ void add_for(std::vector<scenario>& all, const std::string& over) {
     add("a message is stolen", stolen_message<Box>);
     add("a thread and a coroutine", thread_and_coroutine<Box>, depth::deep);
     add("two coroutines", two_coroutines<Box>, depth::deep);
-    add("a stopped one hands its wake-up on", stopped_one_hands_on<Box>);
-    add("a newcomer hands its wake-up on", newcomer_hands_on<Box>);
-    add("a stopped push hands its wake-up on", stopped_push_hands_on<Box>);
+    add("W6: close ends all who wait", close_ends_all<Box>, when);
+    add("W3: a stopped one hands its wake-up on", stopped_one_hands_on<Box>);
+    add("W3: a newcomer hands its wake-up on", newcomer_hands_on<Box>);
+    add("W3: a stopped push hands its wake-up on", stopped_push_hands_on<Box>);
   }
 }
 
 } // namespace
 
 void add_async(std::vector<scenario>& all) {
+  all.push_back({"async: W2: busy is looked at again", busy_is_looked_at_again});
+  all.push_back({"async: W3: one that saw only busy hands its wake-up on", busy_one_hands_on});
   add_for<box_of<mpmc>>(all, "mpmc_queue");
   add_for<box_of<ticket>>(all, "mpmc_ticket_queue");
   add_for<box_of<mpsc>>(all, "mpsc_queue");

@@ -268,6 +268,34 @@ void discarded_before_the_end() {
        [&] { box.close_and_wait(); }});
 }
 
+/// W2: a push that is refused wakes nobody, so whoever waits for the end does not sleep on it.
+template <class Box>
+void end_waits_out_a_push() {
+  Box box{1};
+  run({[&] {
+         if (box.try_push(1U) != queue_status::success) return;
+         require(box.pop() == 1U, "it is in");
+         if (!mailroom::queue_facts<typename Box::queue_type>::bounded) (void)box.pop();
+       },
+       [&] {
+         box.close_and_wait();
+         require(box.is_drained(), "it is over");
+       }});
+}
+
+/// W2: nor does who pops.
+template <class Box>
+void pop_waits_out_a_push() {
+  Box box{1};
+  bool is_in = false, is_out = false;
+  run({[&] { is_in = box.try_push(1U) == queue_status::success; },
+       [&] {
+         box.close();
+         is_out = box.pop().has_value();
+       }});
+  require(is_in == is_out, "delivered what was not taken in, or the other way round");
+}
+
 /// What is discarded is what was taken in.
 template <class Box>
 void discards_during_a_push() {
@@ -426,6 +454,8 @@ void add_for(std::vector<scenario>& all, const std::string& over) {
   add("R-30: closes during a push", closes_during_a_push<Box>);
   add("R-05: stays over", stays_over<Box>);
   add("the last pop ends the wait for the end", last_pop_ends_the_wait<Box>);
+  add("W2: the end waits out a push", end_waits_out_a_push<Box>);
+  add("W2: a pop waits out a push that is refused", pop_waits_out_a_push<Box>);
   add("discards during a push", discards_during_a_push<Box>);
   add("close hands on to a push",
       close_hands_on<Box>([](Box& box) { return box.try_push(1U) == queue_status::closed; }));
@@ -486,7 +516,7 @@ void add_mailbox(std::vector<scenario>& all) {
   add("a run wakes two consumers", runs_wake_all<box_of<mpmc>>, depth::deep);
   add("a run makes room for two producers", runs_make_room_for_all<box_of<mpmc>>, depth::deep);
   add("two find the end", two_find_the_end<box_of<mpmc>>);
-  add("two wait for the end", two_wait_for_the_end<box_of<mpmc>>, depth::deep);
+  add("W3: two wait for the end", two_wait_for_the_end<box_of<mpmc>>, depth::deep);
   add("the end that somebody else has found, over mpsc_queue", asked_before_the_end);
   add("drop_oldest ends the wait for the end", discarded_before_the_end);
   add("the end overlooks nothing, over spsc_queue", end_overlooks_nothing);

@@ -46,6 +46,26 @@ struct counter {
   }
 };
 
+/// Says busy once it was touched, and then has what was wanted; it wakes only at the touch.
+struct hesitant {
+  using value_type = unsigned;
+  using event = counter::event;
+
+  atomic<unsigned> state;
+  event not_empty_;
+
+  expected<unsigned, queue_status> try_pop() {
+    const unsigned seen = state.load(acquire);
+    if (seen == 2) return 1U;
+    return unexpected{seen == 0 ? queue_status::empty : queue_status::busy};
+  }
+  void touch() {
+    (void)state.fetch_add(1, seq_cst);
+    not_empty_.notify_one();
+    state.store(2, release);
+  }
+};
+
 void nothing(unsigned&&) {}
 auto select_one(counter& box) { return select_in_order(on_pop(box, nothing)); }
 auto select_of(counter& a, counter& b) {
@@ -109,6 +129,24 @@ void all_are_woken() {
          (void)a.tickets.fetch_add(2, seq_cst);
          a.not_empty_.notify_all();
        }});
+}
+
+/// The same where all have places in the list.
+void all_in_the_list_are_woken() {
+  counter a;
+  run({[&] { require(bool{select_one(a)}, "selected"); },
+       [&] { require(bool{select_one(a)}, "selected"); },
+       [&] {
+         (void)a.tickets.fetch_add(2, seq_cst);
+         a.not_empty_.notify_all();
+       }});
+}
+
+/// W2: a state that ends without a wake-up is looked at again.
+void busy_is_looked_at_again() {
+  hesitant a;
+  run({[&] { require(bool{select_in_order(on_pop(a, nothing))}, "selected"); },
+       [&] { a.touch(); }});
 }
 
 void late_one_hands_on() {
@@ -220,6 +258,8 @@ void add_select(std::vector<scenario>& all) {
   add("two select", two_select);
   add("selects beside a pop", selects_beside_a_pop);
   add("all are woken", all_are_woken);
+  add("W6: all in the list are woken", all_in_the_list_are_woken);
+  add("W2: busy is looked at again", busy_is_looked_at_again);
   add("W3: who takes another hands its wake-up on", takes_another);
   add("W3: two take from each other", take_from_each_other, {}, depth::deep);
   add("W3: a late one hands its wake-up on", late_one_hands_on);

@@ -51,7 +51,7 @@ void one_waits() {
   run({[&] { all.wait(); }, [&] { all.hand_out(); }});
 }
 
-/// W2: two sleepers, two notifications, one after the other.
+/// Two sleepers, two notifications, one after the other.
 void two_wait() {
   counter all;
   run({[&] { all.wait(); }, [&] { all.wait(); },
@@ -81,7 +81,7 @@ void all_are_woken() {
        }});
 }
 
-/// W4: who gives up for being late has not taken another's wake-up along.
+/// W3: who gives up for being late has not taken another's wake-up along.
 void late_one_hands_on() {
   counter all;
   run({[&] {
@@ -103,7 +103,7 @@ void stopped_one_hands_on() {
        }});
 }
 
-/// W3: a ticket that was there before the stop comes before it.
+/// A ticket that was there before the stop comes before it.
 void stop_comes_last() {
   counter all;
   stop_source source;
@@ -116,7 +116,7 @@ void stop_comes_last() {
        }});
 }
 
-/// W5: who leaves by an exception, without having looked, wakes the next.
+/// W3: who leaves by an exception, without having looked, wakes the next.
 void failing_one_hands_on() {
   counter all;
   run({[&] {
@@ -130,6 +130,30 @@ void failing_one_hands_on() {
          }
        },
        [&] { all.wait(); }, [&] { all.hand_out(); }});
+}
+
+/// W3: nor has who leaves without having seen more than busy. Looks before it is a sleeper do not
+/// count, so they are left out.
+void busy_one_hands_on() {
+  counter all;
+  atomic<unsigned> in_the_middle{1};
+  const auto wait = [&](const auto& deadline, auto take) {
+    return all.handed_out.await(deadline, never_stop{}, [&, looks = 0U]() mutable {
+      return ++looks < 3 ? queue_status::empty : take();
+    });
+  };
+  run({[&] {
+         const auto found = wait(steady_deadline{soon}, [&] {
+           if (all.tickets.load(acquire) == 0) return queue_status::empty;
+           return in_the_middle.load(acquire) != 0 ? queue_status::busy : queue_status::success;
+         });
+         if (found == queue_status::success) all.handed_out.notify_one();
+       },
+       [&] { (void)wait(no_deadline{}, [&] { return all.take(); }); },
+       [&] {
+         all.hand_out();
+         in_the_middle.store(0, release);
+       }});
 }
 
 /// A flag that is not published as notify_all wants it needs interrupt.
@@ -147,7 +171,7 @@ void interrupts() {
        }});
 }
 
-/// W6: a state that ends without a wake-up is looked at again.
+/// W2: a state that ends without a wake-up is looked at again.
 void busy_is_looked_at_again() {
   atomic<unsigned> state;
   event changed;
@@ -184,19 +208,21 @@ void hands_on() {
 } // namespace
 
 void add_waiter(std::vector<scenario>& all) {
-  const auto add = [&](const char* what, model::program body, model::options how = {}) {
-    all.push_back({std::string{"event_count: "} + what, std::move(body), how});
+  const auto add = [&](const char* what, model::program body, model::options how = {},
+                       depth when = depth::quick) {
+    all.push_back({std::string{"event_count: "} + what, std::move(body), how, when});
   };
   add("W1: one waits", one_waits);
   add("W1: one waits, and wakes without a reason", one_waits, {.spurious = 2});
-  add("W2: two wait", two_wait);
-  add("W2: two hand out", two_hand_out);
+  add("two wait", two_wait);
+  add("two hand out", two_hand_out);
   add("all are woken", all_are_woken);
-  add("W3: what was there comes before a stop", stop_comes_last);
-  add("W4: a late one hands its wake-up on", late_one_hands_on);
-  add("W4: a stopped one hands its wake-up on", stopped_one_hands_on);
-  add("W5: a failing one hands its wake-up on", failing_one_hands_on);
-  add("W6: busy is looked at again", busy_is_looked_at_again);
+  add("what was there comes before a stop", stop_comes_last);
+  add("W3: a late one hands its wake-up on", late_one_hands_on);
+  add("W3: a stopped one hands its wake-up on", stopped_one_hands_on);
+  add("W3: a failing one hands its wake-up on", failing_one_hands_on);
+  add("W3: one that saw only busy hands its wake-up on", busy_one_hands_on, {}, depth::deep);
+  add("W2: busy is looked at again", busy_is_looked_at_again);
   add("an interrupt is never missed", interrupts);
   add("hands on what happened before", hands_on);
 }
