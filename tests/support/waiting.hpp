@@ -17,6 +17,7 @@
 #include <cstdlib>            // abort
 #include <ctime>              // clock_gettime
 #include <deque>              // deque
+#include <functional>         // function
 #include <mutex>              // lock_guard, mutex, unique_lock
 #include <optional>           // optional
 #include <ratio>              // ratio
@@ -365,6 +366,35 @@ public:
 private:
   F* act_;
   mutable int left_;
+};
+
+/// What a callback does when it is made, and when it is destroyed: as any other code of the user's.
+struct callback_life {
+  std::function<void()> when_made = [] {};
+  std::function<void()> when_gone = [] {};
+};
+
+/// A token with such a callback. The stop is never requested.
+class lively_token {
+public:
+  explicit lively_token(callback_life& life) noexcept : life_{&life} {}
+  bool stop_requested() const noexcept { return false; }
+  bool stop_possible() const noexcept { return true; }
+
+  template <class F>
+  class callback_type {
+  public:
+    callback_type(const lively_token& token, F) : life_{*token.life_} { life_.when_made(); }
+    callback_type(const callback_type&) = delete;
+    callback_type& operator=(const callback_type&) = delete;
+    ~callback_type() { life_.when_gone(); }
+
+  private:
+    callback_life& life_;
+  };
+
+private:
+  callback_life* life_;
 };
 
 // ---- Clocks

@@ -605,6 +605,68 @@ TEST_CASE("async: what is pushed at one end of a chain comes out of the other in
   CHECK(boxes.back()->is_drained());
 }
 
+// ---- Whose code runs while somebody stands in the list: with no lock held
+
+namespace {
+
+/// Pushes where it is asked to schedule.
+struct pushing_promise : test::basic_promise<pushing_promise> {
+  pushing_promise(over_mpmc<int>& to, std::vector<int>&) noexcept : box{&to} {}
+  void schedule(std::coroutine_handle<> self) {
+    (void)box->try_push(2);
+    self.resume();
+  }
+  over_mpmc<int>* box;
+};
+
+test::basic_task<pushing_promise> pop_scheduled(over_mpmc<int>& box, std::vector<int>& into) {
+  const auto message = co_await box.async_pop();
+  into.push_back(message.value_or(0));
+}
+
+} // namespace
+
+TEST_CASE("async: W5: a stop callback may push when it is made, and when it ends") {
+  const test::watchdog dog{"async: W5: a stop callback"};
+  over_mpmc<int> box{2};
+  std::optional<int> before;
+  std::optional<int> got;
+  std::optional<int> behind;
+  const task first = pop(box, before);
+  std::optional<task> last;
+  test::callback_life life;
+  life.when_made = [&] { CHECK(box.push(1)); };
+  life.when_gone = [&] {
+    last.emplace(pop(box, behind));
+    CHECK(box.push(3));
+  };
+  const task middle = pop(box, got, test::lively_token{life});
+  CHECK((first.is_done() && before == 1));
+  CHECK_FALSE(middle.is_done());
+  CHECK(box.push(2));
+  CHECK((middle.is_done() && got == 2));
+  CHECK((last->is_done() && behind == 3));
+}
+
+TEST_CASE("async: W5: a promise may push where it is asked to schedule") {
+  const test::watchdog dog{"async: W5: a promise that pushes"};
+  over_mpmc<int> box{2};
+  std::vector<int> scheduled;
+  std::optional<int> behind;
+  const auto first = pop_scheduled(box, scheduled);
+  const task last = pop(box, behind);
+  SUBCASE("when it is woken by a push") {
+    CHECK(box.push(1));
+    CHECK((first.is_done() && scheduled == std::vector{1}));
+    CHECK((last.is_done() && behind == 2));
+  }
+  SUBCASE("when it is woken by close") {
+    box.close();
+    CHECK((first.is_done() && scheduled == std::vector{0}));
+    CHECK((last.is_done() && !behind));
+  }
+}
+
 TEST_CASE("async: an operation may be handed around before it is awaited") {
   over_mpmc<int> box{1};
   std::optional<int> got;

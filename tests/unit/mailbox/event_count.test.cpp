@@ -15,12 +15,13 @@
 #include <support/tracked.hpp>
 #include <support/waiting.hpp>
 
-#include <atomic>  // atomic
-#include <chrono>  // microseconds, milliseconds, steady_clock
-#include <cstdint> // uint64_t
-#include <ctime>   // CLOCK_THREAD_CPUTIME_ID
-#include <random>  // minstd_rand
-#include <thread>  // this_thread
+#include <atomic>   // atomic
+#include <chrono>   // microseconds, milliseconds, steady_clock
+#include <cstdint>  // uint64_t
+#include <ctime>    // CLOCK_THREAD_CPUTIME_ID
+#include <optional> // optional
+#include <random>   // minstd_rand
+#include <thread>   // this_thread
 
 namespace {
 
@@ -367,6 +368,31 @@ TEST_CASE("event_count: a wake-up is not carried away by an exception") {
 }
 
 // ---- Who is woken, and what it costs
+
+TEST_CASE("event_count: W5: a stop callback may notify when it is made, and when it ends") {
+  const test::watchdog dog{"event_count: W5: a stop callback"};
+  event_count<park> event;
+  mailroom::detail::sleeper before;
+  mailroom::detail::sleeper behind;
+  before.begin();
+  behind.begin();
+  const mailroom::detail::wait_list::place first{event.list(), before};
+  std::optional<mailroom::detail::wait_list::place> last;
+  bool is_there = false;
+  test::callback_life life;
+  life.when_made = [&] {
+    is_there = true;
+    event.notify_one();
+  };
+  life.when_gone = [&] {
+    last.emplace(event.list(), behind);
+    event.notify_one();
+  };
+  const auto look = [&] { return is_there ? queue_status::success : queue_status::empty; };
+  CHECK(event.await(no_deadline{}, test::lively_token{life}, look) == queue_status::success);
+  CHECK(before.is_fired());
+  CHECK(behind.is_fired());
+}
 
 TEST_CASE("event_count: notify_all wakes everybody") {
   event_count<park> event;

@@ -2,7 +2,9 @@
 
 #include <mailroom/core/status.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
+#include <mailroom/mailbox/mailbox_access.hpp>
 #include <mailroom/mailbox/select.hpp>
+#include <mailroom/mailbox/waiter.hpp>
 #include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
@@ -13,14 +15,15 @@
 #include <support/tracked.hpp>
 #include <support/waiting.hpp>
 
-#include <array>   // array
-#include <atomic>  // atomic
-#include <chrono>  // milliseconds, steady_clock, system_clock
-#include <cstddef> // size_t
-#include <ctime>   // CLOCK_THREAD_CPUTIME_ID
-#include <memory>  // make_unique, unique_ptr
-#include <string>  // string
-#include <vector>  // vector
+#include <array>    // array
+#include <atomic>   // atomic
+#include <chrono>   // milliseconds, steady_clock, system_clock
+#include <cstddef>  // size_t
+#include <ctime>    // CLOCK_THREAD_CPUTIME_ID
+#include <memory>   // make_unique, unique_ptr
+#include <optional> // optional
+#include <string>   // string
+#include <vector>   // vector
 
 namespace {
 
@@ -38,6 +41,7 @@ using mailroom::select_in_order;
 using mailroom::select_result;
 using mailroom::try_select;
 using test::background;
+using test::wait_for_pushes;
 using namespace std::chrono_literals;
 
 constexpr auto ignore = [](int) {};
@@ -242,6 +246,74 @@ TEST_CASE("select: a handler may use the mailboxes, and select again") {
   };
   CHECK(select(on_pop(a, again), on_pop(b, into(got))).index == 0);
   CHECK(got == std::vector{2});
+}
+
+// ---- Whose code runs while somebody stands in the list: with no lock held
+
+namespace {
+
+/// Somebody who waits for a message in a mailbox, until a push wakes him.
+struct bystander {
+  mailroom::detail::sleeper who{};
+  mailroom::detail::wait_list::place place;
+
+  explicit bystander(mailbox<int>& box)
+      : place{mailroom::detail::mailbox_access::not_empty(box), (who.begin(), who)} {}
+  bool is_woken() const { return who.is_fired(); }
+};
+
+/// A message that pushes another somewhere when it is copied.
+struct telling {
+  mailbox<int>* to;
+  explicit telling(mailbox<int>& box) noexcept : to{&box} {}
+  telling(const telling& other) : to{other.to} { CHECK(to->push(1)); }
+  telling(telling&&) noexcept = default;
+  telling& operator=(const telling&) = delete;
+  telling& operator=(telling&&) = delete;
+  ~telling() = default;
+};
+
+} // namespace
+
+TEST_CASE("select: W5: a stop callback may push when it is made, and when it ends") {
+  const test::watchdog dog{"select: W5: a stop callback"};
+  mailbox<int> a{2};
+  bystander before{a};
+  std::optional<bystander> behind;
+  test::callback_life life;
+  life.when_made = [&] { CHECK(a.push(1)); };
+  life.when_gone = [&] {
+    behind.emplace(a);
+    CHECK(a.push(2));
+  };
+  std::vector<int> got;
+  CHECK(select(on_pop(a, into(got)), on_stop(test::lively_token{life})).index == 0);
+  CHECK(got == std::vector{1});
+  CHECK(before.is_woken());
+  CHECK(behind->is_woken());
+}
+
+TEST_CASE("select: W5: a handler, and the copy of a message, may push where others wait") {
+  const test::watchdog dog{"select: W5: a handler"};
+  mailbox<int> a{2};
+  mailbox<telling> b{1};
+  const telling message{a};
+  std::optional<bystander> others;
+  REQUIRE(b.emplace(a));
+  background room{[&] {
+    wait_for_pushes(b, 1);
+    others.emplace(a); // behind the select
+    return b.pop().has_value();
+  }};
+  std::optional<bystander> last;
+  const auto push = [&] {
+    last.emplace(a);
+    CHECK(a.push(2));
+  };
+  CHECK(select(on_push(b, message, push), on_pop(a, ignore)).index == 0);
+  CHECK(room.get());
+  CHECK(others->is_woken());
+  CHECK(last->is_woken());
 }
 
 // ---- Crowds
