@@ -77,6 +77,8 @@ std::vector<finding> examine_mpsc_queue();
 std::vector<finding> examine_intrusive_mpsc_queue();
 std::vector<finding> examine_mailboxes();
 std::vector<finding> examine_sleepers();
+std::vector<finding> examine_coroutines();
+std::vector<finding> examine_endings();
 std::vector<finding> examine_publishing();
 std::vector<finding> examine_subscribing();
 

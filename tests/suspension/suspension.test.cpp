@@ -125,7 +125,8 @@ TEST_CASE("intrusive_mpsc_queue: wherever a thread stands still, the others go o
 
 TEST_CASE("mailbox: only the end of one over spsc_queue waits, for a push that is in progress") {
   const test::watchdog dog{"mailboxes", limit};
-  const std::string push = "a pop that waits for the end: fences.hpp fence .. closing.hpp store\n";
+  const std::string push = each_of({"a pop that waits for the end", "close(discard)"},
+                                   {"fences.hpp fence .. closing.hpp store"});
   check(test::examine_mailboxes(), {{"mailbox over spsc_queue try_push", push},
                                     {"mailbox over spsc_queue push, with room", push}});
 }
@@ -157,6 +158,45 @@ TEST_CASE("mailbox: who sleeps is woken by the next one, wherever the first stan
                                  "a pop that waits for the end: waiter.hpp unlock\n"},
        {"mailbox over spsc_queue push, a pop sleeps", pop + "closing.hpp store" + wake + busy},
        {"mailbox over spsc_queue pop, a push sleeps", push + "line_ring.hpp load" + wake}});
+}
+
+TEST_CASE("mailbox: who runs a coroutine stops it, and stops others only while it holds the lock") {
+  const test::watchdog dog{"coroutines", limit};
+  const std::string all = "the coroutine that waits: ";
+  const std::string woken = "the coroutine that waits, though another does the same: "
+                            "waiter.hpp compare_exchange .. waiter.hpp unlock\n";
+  const std::string unlock = " .. waiter.hpp unlock\n";
+  const std::vector<std::string> held{"waiter.hpp compare_exchange .. waiter.hpp fetch_sub",
+                                      "waiter.hpp fetch_sub", "waiter.hpp unlock"};
+  const std::string carry = "try_push and try_pop";
+  const std::string end = "a pop that waits for the end";
+  const std::string suspending = each_of({carry, end}, {"waiter.hpp unlock"});
+  check(test::examine_coroutines(),
+        {{"mailbox push, a coroutine waits",
+          all + "closing.hpp load" + unlock + woken + each_of({carry, end}, held)},
+         {"mailbox pop, a coroutine waits",
+          all + "cell_exchange.hpp load" + unlock + woken + each_of({carry, end}, held)},
+         {"mailbox close, a coroutine waits",
+          all + "mailbox.hpp store" + unlock + woken + each_of({end}, held)},
+         {"mailbox async_pop, nothing there", suspending},
+         {"mailbox async_push, no room", suspending}});
+}
+
+TEST_CASE("mailbox, channel: who waits for the end stops nobody; who brings it stops who waits") {
+  const test::watchdog dog{"endings", limit};
+  const std::string leaving = "channel.hpp fetch_sub .. ";
+  const std::string taking = "cell_exchange.hpp load .. ";
+  check(test::examine_endings(),
+        {{"mailbox pop, another waits for the end",
+          "close_and_wait: " + taking + "event_count.hpp wake\n" +
+              "close_and_wait, though another closes behind the pop: " + taking +
+              "exchange_ring.hpp compare_exchange\n"},
+         {"channel, the last producer goes",
+          "the pop that sleeps: " + leaving + "event_count.hpp wake\n" +
+              "a pop that waits for the end: " + leaving + "mailbox.hpp store\n"},
+         {"channel, the last consumer goes",
+          "the push that sleeps: " + leaving + "event_count.hpp wake\n" +
+              "a push that waits to be refused: " + leaving + "mailbox.hpp store\n"}});
 }
 
 TEST_CASE("publish stops no publish; a change waits while it takes the list, or runs a handler") {

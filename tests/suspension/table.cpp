@@ -39,8 +39,8 @@ int main(int count, char** words) {
   for (const auto examine :
        {test::examine_spsc_queue, test::examine_mpmc_queue, test::examine_mpmc_ticket_queue,
         test::examine_mpsc_queue, test::examine_intrusive_mpsc_queue, test::examine_broadcasts,
-        test::examine_mailboxes, test::examine_sleepers, test::examine_publishing,
-        test::examine_subscribing}) {
+        test::examine_mailboxes, test::examine_sleepers, test::examine_coroutines,
+        test::examine_endings, test::examine_publishing, test::examine_subscribing}) {
     for (const test::finding& row : examine()) (is_table ? print_row : print_points)(row);
   }
   return 0;
