@@ -97,7 +97,8 @@ void count_answers(const history& run, std::array<std::uint64_t, 7>& answers) {
 template <class Queue>
 Queue make(std::size_t capacity, std::uint64_t round) {
   if constexpr (requires { typename Queue::queue_type; }) {
-    return Queue(capacity);
+    return Queue(mailroom::mailbox_options{.capacity = capacity},
+                 [](auto&& message) noexcept { note_discarded(message); });
   } else {
     return test::test_access::starting_at<Queue>(capacity, round % 2 == 0 ? 0 : 0 - round * 100);
   }
@@ -219,6 +220,21 @@ TEST_CASE(
   each_shape(4000, true, [](const shape& how) {
     check_rounds<style::singles, mpmc_mailbox<stalling_number>>(how, 6);
     check_rounds<style::waiting, mpmc_mailbox<number>>(how, 4);
+  });
+}
+
+TEST_CASE("linearizability: pops that come too late were told empty, pushes full, at some moment") {
+  each_shape(4000, true, [](const shape& how) {
+    check_rounds<style::timed, mpmc_mailbox<stalling_number>>(how, 0.1);
+  });
+}
+
+TEST_CASE("linearizability: what close(discard) throws away it has popped, up to the end") {
+  each_shape(1000, true, [](shape how) {
+    how.discards = true;
+    check_rounds<style::waiting, mpmc_mailbox<stalling_number>>(how, 0.1);
+    check_rounds<style::timed, mpmc_mailbox<number>>(how, 0.1);
+    check_rounds<style::singles, ticket_mailbox<number>>(how, 0.1);
   });
 }
 

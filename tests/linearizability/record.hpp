@@ -8,12 +8,16 @@
 //   - An answer full or empty changes nothing, so it may be left out. Of several in a row a thread
 //     notes two, and then gives its core away, or a thread that waits would fill its log.
 //   - busy is no claim about the queue. It is counted, not noted.
+//   - A timed call that came too late has looked once more, and was told full or empty. That is what
+//     is noted of it; so it must be no queue that may be busy.
+//   - What close(discard) throws away it has popped, each at some moment of the call.
 //   - A run of messages (try_push_range, try_pop_n) is noted as one operation for each message that
 //     went through, each with the interval of the whole call. Each took effect at some moment of the
 //     call, so the interval is true; that they kept their order within the call is not said by it,
 //     and is checked elsewhere (contract, stress). Why a run was short is not noted.
 
 #include <mailroom/core/status.hpp>
+#include <mailroom/mailbox/loss.hpp>
 
 #include <linearizability/history.hpp>
 #include <support/threads.hpp>
@@ -21,6 +25,7 @@
 #include <algorithm>  // min
 #include <array>      // array
 #include <atomic>     // atomic, memory_order_acquire, memory_order_relaxed
+#include <chrono>     // microseconds
 #include <cstddef>    // size_t, ptrdiff_t
 #include <cstdint>    // uint64_t
 #include <functional> // function
@@ -35,9 +40,16 @@ namespace linearizability {
 using mailroom::queue_status;
 
 /// How the threads call: one message at a time without waiting, several messages at a time mixed
-/// with single ones, both through handles, or waiting for room and messages (and then the end is
-/// always a close).
-enum class style { singles, runs, handles, waiting };
+/// with single ones, both through handles, waiting for room and messages (and then the end is
+/// always a close), or waiting for them for a moment.
+enum class style { singles, runs, handles, waiting, timed };
+inline constexpr std::chrono::microseconds moment{5};
+
+/// Where the thread that discards writes down what it is given.
+inline thread_local std::vector<number>* discarded_here = nullptr;
+inline void note_discarded(number message) noexcept {
+  if (discarded_here != nullptr) discarded_here->push_back(message);
+}
 
 struct shape {
   std::size_t producers = 1;
@@ -45,6 +57,7 @@ struct shape {
   std::size_t capacity = 1;
   number messages = 1000; ///< that each producer tries to send
   bool closes = false;    ///< while they are at it
+  bool discards = false;  ///< what is inside then
 };
 
 /// A message that is a number, and gives its thread's core away in some of its copies and moves: in
@@ -143,6 +156,8 @@ private:
       left % 4 == 0 ? push_one() : push_run();
     } else if constexpr (Style == style::handles) {
       left % 4 == 0 ? push_run() : push_one();
+    } else if constexpr (Style == style::timed) {
+      push_one();
     } else {
       left % 8 == 0 ? push_run() : push_and_wait();
     }
@@ -150,7 +165,7 @@ private:
 
   void push_one() {
     const stamp start = start_stamp();
-    const queue_status status = queue_.try_push(next_);
+    const queue_status status = push_now();
     const stamp end = end_stamp();
     switch (status) {
     case queue_status::success: notes_.note(start, end, answer::push_success, next_++); break;
@@ -158,6 +173,15 @@ private:
     case queue_status::closed: note_closed(start, end); break;
     case queue_status::busy: notes_.note_busy(); break;
     default: scribe::refuse(status);
+    }
+  }
+
+  queue_status push_now() {
+    if constexpr (Style == style::timed) {
+      const queue_status status = queue_.try_push_for(next_, moment);
+      return status == queue_status::timeout ? queue_status::full : status;
+    } else {
+      return queue_.try_push(next_);
     }
   }
 
@@ -217,6 +241,8 @@ public:
         i % 4 == 0 ? pop_one(last_look) : pop_run();
       } else if constexpr (Style == style::handles) {
         i % 4 == 0 ? pop_run() : pop_one(last_look);
+      } else if constexpr (Style == style::timed) {
+        pop_one(last_look);
       } else {
         i % 8 == 0 ? pop_run() : pop_and_wait();
       }
@@ -227,7 +253,7 @@ private:
   void pop_one(bool last_look) {
     typename Queue::value_type value{};
     const stamp start = start_stamp();
-    const queue_status status = queue_.try_pop(value);
+    const queue_status status = pop_now(value);
     const stamp end = end_stamp();
     switch (status) {
     case queue_status::success: notes_.note(start, end, answer::pop_value, value); break;
@@ -238,6 +264,16 @@ private:
     case queue_status::closed: note_closed(start, end); break;
     case queue_status::busy: notes_.note_busy(); break;
     default: scribe::refuse(status);
+    }
+  }
+
+  queue_status pop_now(typename Queue::value_type& into) {
+    if constexpr (Style == style::timed) {
+      const auto found = queue_.try_pop_for(moment);
+      if (found) into = *found;
+      return found.error() == queue_status::timeout ? queue_status::empty : found.error();
+    } else {
+      return queue_.try_pop(into);
     }
   }
 
@@ -275,6 +311,25 @@ private:
   bool finished_ = false;
 };
 
+/// Closes, in one of the two ways.
+template <class Queue>
+void close(Queue& queue, const shape& how, thread_log& own) {
+  std::vector<number> discarded;
+  if (how.discards) discarded.reserve(how.capacity);
+  const stamp start = start_stamp();
+  if constexpr (requires { queue.close(mailroom::discard); }) {
+    discarded_here = &discarded;
+    how.discards ? queue.close(mailroom::discard) : queue.close();
+    discarded_here = nullptr;
+  } else {
+    queue.close();
+  }
+  const stamp end = end_stamp();
+  own.push_back({start, end, 0, answer::close});
+  for (const number each : discarded) own.push_back({start, end, each, answer::pop_value});
+  if (how.discards) own.push_back({start, end, 0, answer::pop_closed});
+}
+
 /// Runs one round over a new queue, and writes it over what `into` had. Says how often the answer
 /// was busy.
 template <style Style, class Queue>
@@ -298,10 +353,7 @@ std::uint64_t record(Queue& queue, const shape& how, history& into) {
   if constexpr (requires { queue.close(); }) {
     bodies.push_back([&, &own = into.logs.back()] {
       while (how.closes && !state.may_close.load()) std::this_thread::yield();
-      if (!how.closes) return;
-      const stamp start = start_stamp();
-      queue.close();
-      own.push_back({start, end_stamp(), 0, answer::close});
+      if (how.closes) close(queue, how, own);
     });
   }
   test::run_together(std::move(bodies));
