@@ -7,11 +7,14 @@
 #ifndef MAILROOM_DETAIL_CONFIG_HPP
 #define MAILROOM_DETAIL_CONFIG_HPP
 
-// What the compiler was told: the version, the cache line, and whether exceptions exist.
+// What the compiler was told: the version, the cache line, whether exceptions exist, and whether
+// mailboxes are checked.
 //
-// These are all the macros of the library. None of them changes the layout of a type. Units with
-// and without exceptions do not belong into one program all the same, as with any header library:
-// the linker keeps one copy of each inline function, and it may be the one that cannot catch.
+// These are all the macros of the library. The only one that changes a type is MAILROOM_CHECKED,
+// and it puts everything into another inline namespace, so that units with and without it can be in
+// one program. Units with and without exceptions do not belong into one program, as with any header
+// library: the linker keeps one copy of each inline function, and it may be the one that cannot
+// catch.
 //
 // Decision: cache_line is a constant of ours. std::hardware_destructive_interference_size follows
 //   -mtune, so two units of one program could disagree about a layout; and 64 is too little where
@@ -25,13 +28,26 @@
 #define MAILROOM_VERSION_MINOR 1
 #define MAILROOM_VERSION_PATCH 0
 
+/// The user defines it as 1, before the first header, for mailboxes that are checked while the
+/// program runs: see mailbox/checks.hpp.
+#ifndef MAILROOM_CHECKED
+#define MAILROOM_CHECKED 0
+#endif
+
+/// The inline namespace in which everything stands.
+#if MAILROOM_CHECKED
+#define MAILROOM_ABI v0_checked
+#else
+#define MAILROOM_ABI v0
+#endif
+
 #if defined(__cpp_exceptions) || defined(_CPPUNWIND)
 #define MAILROOM_EXCEPTIONS 1
 #else
 #define MAILROOM_EXCEPTIONS 0
 #endif
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Data that different threads write stands at least this many bytes apart.
 inline constexpr std::size_t cache_line = 128;
@@ -61,7 +77,7 @@ struct test_access;
 #endif
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_CONFIG_HPP
 
@@ -84,9 +100,11 @@ struct test_access;
 //   prefetch_for_write()  asks for a cache line that is going to be written
 //   now()        nanoseconds on the steady clock
 //   futex        a 32-bit word that threads can sleep on
+//   descriptor   what poll can wait for
 //   stack_hint() a number that mostly differs between threads; random_seed() one between calls
 //   line_bytes, longest_spin, block_bytes, ...  numbers that suit today's machines
 //   innermost_handler  what the thread is running, so that a handler may end its own subscription
+//   thread_number(), label_of(), process_number()  who is there, where mailboxes are checked
 //
 // Decision: 64-bit atomics must be lock-free where the library is used. A 32-bit target that has
 //   them (i386 with cmpxchg8b, ARMv7) is supported, any other is refused below with a sentence.
@@ -95,6 +113,8 @@ struct test_access;
 // Decision: no std::atomic::wait. Its notify looks for sleepers with a load that may pass the
 //   store before it, and it has no deadline. Linux's futex takes an absolute deadline on the
 //   steady clock; elsewhere a mutex and a condition variable stand in for it.
+// Decision: a descriptor is an eventfd on Linux, a pipe on other systems of the POSIX family, and
+//   elsewhere there is none.
 
 #include <atomic>  // atomic, atomic_thread_fence, memory_order
 #include <cstddef> // size_t
@@ -123,11 +143,34 @@ struct test_access;
 #include <thread>             // this_thread
 #endif
 
+#if defined(__linux__) && __has_include(<sys/eventfd.h>)
+#define MAILROOM_DETAIL_DESCRIPTOR 1 // an eventfd
+#include <cerrno>                    // errno
+#include <sys/eventfd.h>             // eventfd, eventfd_read, eventfd_write
+#include <unistd.h>                  // close
+#elif defined(__unix__) || defined(__APPLE__)
+#define MAILROOM_DETAIL_DESCRIPTOR 2 // a pipe
+#include <cerrno>                    // errno
+#include <fcntl.h>                   // fcntl
+#include <unistd.h>                  // close, pipe, read, write
+#else
+#define MAILROOM_DETAIL_DESCRIPTOR 0
+#endif
+
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h> // _mm_pause, __yield
 #endif
 
-namespace mailroom::inline v0::detail {
+#if MAILROOM_CHECKED
+#if __has_include(<pthread.h>)
+#include <pthread.h> // pthread_atfork, pthread_getname_np, pthread_self
+#else
+#include <functional> // hash
+#include <thread>     // this_thread
+#endif
+#endif
+
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 // ---- Atomics
 
@@ -382,6 +425,107 @@ inline void futex_wake_all(futex& place) {
 
 #endif
 
+// ---- Descriptors
+
+/// A descriptor that poll finds readable from raise() to lower(). What was done before a raise has
+/// happened before whatever follows the poll that finds it. Raises may meet; a lower meets none.
+#if MAILROOM_DETAIL_DESCRIPTOR == 1
+
+class descriptor {
+public:
+  using native_type = int;
+  static constexpr bool is_supported = true;
+
+  descriptor() = default;
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  ~descriptor() {
+    if (is_open()) ::close(number_);
+  }
+
+  /// Makes one that is raised.
+  ///
+  /// Returns   0, or the system's error
+  int open() noexcept {
+    number_ = ::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    return is_open() ? 0 : errno;
+  }
+  bool is_open() const noexcept { return number_ != -1; }
+  native_type native() const noexcept { return number_; }
+  void raise() noexcept { (void)::eventfd_write(number_, 1); }
+  void lower() noexcept {
+    ::eventfd_t raises = 0;
+    (void)::eventfd_read(number_, &raises);
+  }
+
+private:
+  int number_ = -1;
+};
+
+#elif MAILROOM_DETAIL_DESCRIPTOR == 2
+
+class descriptor {
+public:
+  using native_type = int;
+  static constexpr bool is_supported = true;
+
+  descriptor() = default;
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  ~descriptor() { close(); }
+
+  int open() noexcept {
+    int error = ::pipe(ends_) == 0 ? 0 : errno;
+    for (const int end : ends_) {
+      const bool is_set = error == 0 && ::fcntl(end, F_SETFD, FD_CLOEXEC) != -1 &&
+                          ::fcntl(end, F_SETFL, O_NONBLOCK) != -1;
+      if (error == 0 && !is_set) error = errno;
+    }
+    if (error == 0) {
+      raise();
+    } else {
+      close();
+    }
+    return error;
+  }
+  bool is_open() const noexcept { return ends_[0] != -1; }
+  native_type native() const noexcept { return ends_[0]; }
+  void raise() noexcept {
+    const char one = 0;
+    [[maybe_unused]] const auto written = ::write(ends_[1], &one, 1);
+  }
+  void lower() noexcept {
+    char one = 0;
+    while (::read(ends_[0], &one, 1) == 1) {
+    }
+  }
+
+private:
+  void close() noexcept {
+    for (int& end : ends_) {
+      if (end != -1) ::close(end);
+      end = -1;
+    }
+  }
+
+  int ends_[2] = {-1, -1};
+};
+
+#else
+
+/// There is none to be had.
+class descriptor {
+public:
+  using native_type = int;
+  static constexpr bool is_supported = false;
+
+  static constexpr bool is_open() noexcept { return false; }
+  static constexpr void raise() noexcept {}
+  static constexpr void lower() noexcept {}
+};
+
+#endif
+
 // ---- Numbers that suit a machine, and that no promise depends on
 
 /// How much travels between two cores at a time. (What two threads write is further apart: see
@@ -426,6 +570,44 @@ struct handler_frame;
 /// The innermost of them. Whoever sets it puts the former back, so nothing stays behind.
 inline thread_local handler_frame* innermost_handler = nullptr;
 
+#if MAILROOM_CHECKED
+
+/// A thread as a debugger shows it: its number, which is never 0, and the name that it was given.
+struct thread_label {
+  std::uint64_t number;
+  char name[64];
+};
+
+inline std::uint64_t thread_number() noexcept {
+#if __has_include(<pthread.h>)
+  return std::uintptr_t(::pthread_self()); // a number or a pointer
+#else
+  return std::hash<std::thread::id>{}(std::this_thread::get_id()) | 1U;
+#endif
+}
+
+/// Of a thread that has not ended.
+inline thread_label label_of(std::uint64_t thread) noexcept {
+  thread_label label{thread, ""};
+#if defined(__GLIBC__) || defined(__APPLE__)
+  const auto handle = ::pthread_t(std::uintptr_t(thread));
+  if (::pthread_getname_np(handle, label.name, sizeof label.name) != 0) *label.name = 0;
+#endif
+  return label;
+}
+
+/// Another one in a child process. (To ask the kernel each time takes longer than a push.)
+inline int process_number() noexcept {
+  static int forks = 0; // changes only in a child, while it has one thread
+#if __has_include(<pthread.h>)
+  static const int is_told = ::pthread_atfork(nullptr, nullptr, [] { ++forks; });
+  (void)is_told;
+#endif
+  return forks;
+}
+
+#endif // MAILROOM_CHECKED
+
 /// A number below `places` that is mostly the same for one thread and mostly differs between
 /// threads: it comes from the stack.
 ///
@@ -446,7 +628,7 @@ inline std::uint64_t random_seed() noexcept {
   return mixed ^ (mixed >> 31);
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_PLATFORM_HPP
 
@@ -464,12 +646,12 @@ inline std::uint64_t random_seed() noexcept {
 
 #include <mutex> // mutex, lock_guard
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 using std::lock_guard;
 using std::mutex;
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_MUTEX_HPP
 
@@ -500,7 +682,7 @@ using std::mutex;
 //
 // Sources: P1202R5, Asymmetric Fences; membarrier(2) of Linux.
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 struct symmetric_fences {
   static void light() noexcept { fence(memory_order::seq_cst); } // (D)
@@ -528,7 +710,7 @@ private:
   bool for_all_ = can_fence_all_threads();
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_FENCES_HPP
 
@@ -550,7 +732,7 @@ private:
 #include <cstdint> // int64_t, uint64_t
 #include <limits>  // numeric_limits
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// As the Capacity of a queue: it is chosen when the queue is constructed.
 inline constexpr std::size_t dynamic_capacity = static_cast<std::size_t>(-1);
@@ -596,7 +778,7 @@ std::size_t approx_size(const Queue& queue) noexcept {
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_DETAIL_CAPACITY_HPP
 
@@ -613,7 +795,7 @@ std::size_t approx_size(const Queue& queue) noexcept {
 #include <cstddef> // size_t
 #include <memory>  // allocator_traits, to_address, uninitialized_default_construct_n, destroy_n
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// `Count` elements inside the object; the allocator has nothing to do.
 template <class Element, std::size_t Count, class Allocator>
@@ -659,7 +841,7 @@ private:
   typename traits::pointer elements_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_STORAGE_HPP
 
@@ -689,7 +871,7 @@ private:
 #include <cstddef> // size_t
 #include <cstdint> // int64_t, uint64_t
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 class slot_word {
 public:
@@ -759,7 +941,7 @@ private:
   word index_mask_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_SLOT_WORD_HPP
 
@@ -786,7 +968,7 @@ private:
 #include <cstddef> // size_t
 #include <limits>  // numeric_limits
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// The index of a cell that is none.
 inline constexpr std::size_t no_cell = std::numeric_limits<std::size_t>::max();
@@ -846,7 +1028,7 @@ private:
   padded places_[Count];
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_SPARE_CELLS_HPP
 
@@ -871,7 +1053,7 @@ private:
 #include <cstddef>  // size_t
 #include <utility>  // exchange, forward, swap
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T>
 class ref;
@@ -933,7 +1115,7 @@ ref<T> make_counted(Args&&... args) {
   return ref<T>{new T(std::forward<Args>(args)...)};
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_COUNTED_HPP
 
@@ -951,7 +1133,7 @@ ref<T> make_counted(Args&&... args) {
 #include <type_traits> // decay, is_nothrow_invocable, is_same, remove_cvref
 #include <utility>     // forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Called with `Args`, by several threads at a time perhaps.
 template <class... Args>
@@ -992,7 +1174,7 @@ private:
   std::unique_ptr<target> target_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_DETAIL_HOOK_HPP
 
@@ -1021,7 +1203,7 @@ private:
 #include <expected> // expected, unexpected
 #endif
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 enum class [[nodiscard]] queue_status : unsigned char {
   success = 0,
@@ -1179,7 +1361,7 @@ private:
   bool has_value_;
 };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_CORE_STATUS_HPP
 
@@ -1203,7 +1385,7 @@ private:
 #include <type_traits> // is_object, is_const, is_volatile, is_array
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What may travel: an object that can be moved and destroyed. It needs no default constructor,
 /// and no value is reserved.
@@ -1307,7 +1489,7 @@ concept async_concurrent_queue =
       { q.async_pop() } noexcept -> awaitable;
     };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_CORE_CONCEPTS_HPP
 
@@ -1324,7 +1506,7 @@ concept async_concurrent_queue =
 //              yield when threads share cores and none may sleep;
 //              park_fenced where cores are kept free of interrupts.
 
-namespace mailroom::inline v0::wait_policy {
+namespace mailroom::inline MAILROOM_ABI::wait_policy {
 
 struct spin {};  ///< looks again, with a pause between
 struct yield {}; ///< looks a few times, then lets another thread run between looks
@@ -1335,7 +1517,7 @@ struct park {};  ///< looks a few times, then sleeps in the kernel until there i
 /// else a microsecond; here every push and pop passes one for itself.
 struct park_fenced {};
 
-} // namespace mailroom::inline v0::wait_policy
+} // namespace mailroom::inline MAILROOM_ABI::wait_policy
 
 #endif // MAILROOM_CORE_WAIT_HPP
 
@@ -1358,7 +1540,7 @@ struct park_fenced {};
 #include <ratio>       // nano, ratio_divide
 #include <type_traits> // is_integral
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Converts to nanoseconds, rounding up; what does not fit becomes the nearest that does.
 template <class Rep, class Period>
@@ -1441,7 +1623,7 @@ auto deadline_at(const std::chrono::time_point<Clock, Duration>& point) {
   return clock_deadline<Clock>{point};
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_CORE_CLOCK_HPP
 
@@ -1488,7 +1670,7 @@ auto deadline_at(const std::chrono::time_point<Clock, Duration>& point) {
 #include <cstdint> // uint64_t
 #include <span>    // span
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T, std::size_t Capacity, class Allocator>
 class index_ring {
@@ -1621,7 +1803,7 @@ private:
   std::uint64_t at_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_INDEX_RING_HPP
 
@@ -1680,7 +1862,7 @@ private:
 #include <cstdint> // int64_t, uint64_t
 #include <span>    // span
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T, std::size_t Capacity, class Allocator>
 class line_ring {
@@ -1864,7 +2046,7 @@ private:
   std::uint32_t cell_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_LINE_RING_HPP
 
@@ -1907,7 +2089,7 @@ private:
 #include <type_traits> // conditional, is_invocable_r, is_nothrow_constructible, ...
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T, std::size_t Capacity = dynamic_capacity, class Allocator = std::allocator<T>>
 class spsc_queue {
@@ -2252,7 +2434,7 @@ void spsc_queue<T, Capacity, Allocator>::release(size_type count) noexcept {
   front.taken(count);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_SPSC_QUEUE_HPP
 
@@ -2309,7 +2491,7 @@ void spsc_queue<T, Capacity, Allocator>::release(size_type count) noexcept {
 #include <cstddef> // size_t
 #include <cstdint> // int64_t
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// `Slots` is the number of slots, or dynamic_capacity.
 template <std::size_t Slots, class Allocator>
@@ -2532,7 +2714,7 @@ void exchange_ring<Slots, Allocator>::advance(atomic<position>& hint, position a
                         memory_order::relaxed);          // (I2)
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_EXCHANGE_RING_HPP
 
@@ -2568,7 +2750,7 @@ void exchange_ring<Slots, Allocator>::advance(atomic<position>& hint, position a
 #include <cstdint> // int64_t, uint64_t
 #include <utility> // exchange, forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <message T, std::size_t Slots, class Allocator>
 class cell_exchange {
@@ -2757,7 +2939,7 @@ cell_exchange<T, Slots, Allocator>::~cell_exchange() {
   }
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_CELL_EXCHANGE_HPP
 
@@ -2825,7 +3007,7 @@ cell_exchange<T, Slots, Allocator>::~cell_exchange() {
 #include <type_traits> // is_nothrow_move_assignable, is_polymorphic, is_same
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T, std::size_t Capacity = dynamic_capacity, class Allocator = std::allocator<T>>
 class mpmc_queue {
@@ -3293,7 +3475,7 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::consume_all(F&& handle
   return count;
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_MPMC_QUEUE_HPP
 
@@ -3368,7 +3550,7 @@ std::size_t mpmc_queue<T, Capacity, Allocator>::consumer::consume_all(F&& handle
 #include <cstddef> // size_t
 #include <cstdint> // int64_t, uint64_t
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// `Slots` is the number of slots, or dynamic_capacity.
 template <class T, std::size_t Slots, class Allocator>
@@ -3662,7 +3844,7 @@ std::size_t ticket_ring<T, Slots, Allocator>::ready(word at, word turn,
   return count;
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_TICKET_RING_HPP
 
@@ -3710,7 +3892,7 @@ std::size_t ticket_ring<T, Slots, Allocator>::ready(word at, word turn,
 #include <type_traits> // is_nothrow_assignable, is_nothrow_constructible, ...
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T, std::size_t Capacity = dynamic_capacity, class Allocator = std::allocator<T>>
 class mpmc_ticket_queue {
@@ -4053,7 +4235,7 @@ void mpmc_ticket_queue<T, Capacity, Allocator>::end_message(place at) noexcept {
   ring_.emptied(at);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_MPMC_TICKET_QUEUE_HPP
 
@@ -4123,7 +4305,7 @@ void mpmc_ticket_queue<T, Capacity, Allocator>::end_message(place at) noexcept {
 #include <cstdint> // uint64_t
 #include <memory>  // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// `Slot` is made without arguments; how it is filled and emptied is the owner's matter.
 template <class Slot, class Allocator>
@@ -4438,7 +4620,7 @@ void block_chain<Slot, Allocator>::free(block& old) noexcept {
   traits::deallocate(source, std::pointer_traits<typename traits::pointer>::pointer_to(old), 1);
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_BLOCK_CHAIN_HPP
 
@@ -4494,7 +4676,7 @@ void block_chain<Slot, Allocator>::free(block& old) noexcept {
 #include <type_traits> // is_nothrow_constructible, is_nothrow_move_constructible
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T, class Allocator = std::allocator<T>>
 class mpsc_queue {
@@ -4830,7 +5012,7 @@ void mpsc_queue<T, Allocator>::pop_front(slot& at) noexcept {
   popped_.store(popped_.load(relaxed) + 1, release); // (E) (I2)
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_MPSC_QUEUE_HPP
 
@@ -4883,7 +5065,7 @@ void mpsc_queue<T, Allocator>::pop_front(slot& at) noexcept {
 #include <cstddef>  // size_t
 #include <memory>   // addressof
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <class Node>
 class intrusive_mpsc_queue;
@@ -5055,7 +5237,7 @@ Node& intrusive_mpsc_queue<Node>::take_first() noexcept {
   return static_cast<Node&>(*first);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_INTRUSIVE_MPSC_QUEUE_HPP
 
@@ -5102,7 +5284,7 @@ Node& intrusive_mpsc_queue<Node>::take_first() noexcept {
 #include <cstdint> // int64_t, uint64_t
 #include <memory>  // allocator_traits, construct_at, destroy_at, pointer_traits, to_address
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class Allocator>
 class reader_cursors {
@@ -5240,7 +5422,7 @@ typename reader_cursors<Allocator>::cursor& reader_cursors<Allocator>::add_chunk
   return made->cursors[0];
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_READER_CURSORS_HPP
 
@@ -5296,7 +5478,7 @@ typename reader_cursors<Allocator>::cursor& reader_cursors<Allocator>::add_chunk
 #include <type_traits> // is_nothrow_constructible
 #include <utility>     // exchange, forward, move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T, arity Producers, class Allocator>
 class gated_ring;
@@ -5627,7 +5809,7 @@ void gated_ring<T, arity::many, Allocator>::build(position at, Args&&... args) n
   own.stamp.store(at + 1, memory_order::release); // (F)
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_GATED_RING_HPP
 
@@ -5688,7 +5870,7 @@ void gated_ring<T, arity::many, Allocator>::build(position at, Args&&... args) n
 #include <tuple>       // tuple_size
 #include <type_traits> // conditional
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T, arity Producers, class Allocator>
 class overwriting_ring {
@@ -5912,7 +6094,7 @@ T overtaken_reader<T, Producers, Allocator>::message() const noexcept {
   return std::bit_cast<T>(bytes);
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_QUEUE_OVERWRITING_RING_HPP
 
@@ -5962,7 +6144,7 @@ T overtaken_reader<T, Producers, Allocator>::message() const noexcept {
 #include <type_traits> // is_nothrow_constructible, is_trivially_copyable
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What happens when a reader is slower than the producers.
 enum class broadcast_mode : unsigned char {
@@ -6263,7 +6445,7 @@ std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::size_approx(
   return detail::size_within(place_.ahead(), capacity_);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_QUEUE_BROADCAST_QUEUE_HPP
 
@@ -6288,7 +6470,7 @@ std::size_t broadcast_queue<T, Mode, Producers, Allocator>::reader::size_approx(
 #include <stop_token> // stop_callback, stop_token
 #endif
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class S, class F>
 concept calls_back = requires { typename S::template callback_type<F>; };
@@ -6342,7 +6524,7 @@ private:
 };
 #endif
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_STOP_HPP
 
@@ -6370,8 +6552,9 @@ private:
 // Invariants
 //   (I1)  of all that may end a wait, one does: whoever changes verdict from waiting. An event does
 //         it while it holds the lock of its list; the waiter itself, when it leaves
-//   (I2)  a place is in its list from its construction until an event has ended the wait or the
-//         place is destroyed; links and members of the list belong to the list's lock
+//   (I2)  a place is in its list from its construction until it is destroyed, or an event of that
+//         list has come by, which has ended the wait or found it ended; so none meets it twice.
+//         Links and members of the list belong to the list's lock
 //   (I3)  an event uses a waiter, and a place of it, only while it holds the lock of a list that
 //         the place is in, or from which it has just taken it. So a waiter that has destroyed its
 //         places is forgotten. The exception is a waiter that asks to be resumed: who ended its
@@ -6398,7 +6581,7 @@ private:
 
 #include <cstdint> // uint32_t, uint64_t
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// One who waits for the first of some events.
 class waiter {
@@ -6490,9 +6673,10 @@ public:
   void wake_all() noexcept;
 
 private:
+  void wake_first() noexcept;
   void append(place& last) noexcept;
   void remove(place& gone) noexcept;
-  waiter* fire(place& first) noexcept;
+  bool take(place& first) noexcept;
   waiter* fire_until_resumed(std::uint64_t last) noexcept;
 
   atomic<std::uint32_t> length_; // (I4)
@@ -6534,16 +6718,20 @@ private:
 // ---- Definitions, in the order of the class
 
 inline void wait_list::wake_one() noexcept {
-  if (length_.load(memory_order::seq_cst) == 0) return; // (D)
+  if (length_.load(memory_order::seq_cst) != 0) wake_first(); // (D)
+}
+
+[[gnu::noinline]] inline void wait_list::wake_first() noexcept {
   waiter* to_resume = nullptr;
   bool somebody = false;
   {
     const lock_guard held{lock_};
     for (place* each = first_; each != nullptr && !somebody;) {
       place& next = *each;
+      waiter& who = next.who_;
       each = each->behind_;
-      somebody = next.who_.end(waiter::first_event + next.event_);
-      if (somebody) to_resume = fire(next);
+      somebody = take(next);
+      if (somebody && who.wake()) to_resume = &who;
     }
   }
   if (to_resume != nullptr) to_resume->resume();
@@ -6581,13 +6769,13 @@ inline void wait_list::remove(place& gone) noexcept {
   length_.fetch_sub(1, memory_order::relaxed); // (I4)
 }
 
-/// Takes a place out whose waiter is woken.
+/// Takes a place out, and ends the wait of its waiter.
 ///
-/// Returns   who is to be resumed without the lock
-inline waiter* wait_list::fire(place& first) noexcept {
-  waiter& who = first.who_;
+/// Returns   false if something has ended it before
+inline bool wait_list::take(place& first) noexcept {
+  const bool was_waiting = first.who_.end(waiter::first_event + first.event_);
   remove(first);
-  return who.wake() ? &who : nullptr;
+  return was_waiting;
 }
 
 /// Wakes those who came up to `last`, from the front on.
@@ -6597,13 +6785,13 @@ inline waiter* wait_list::fire_until_resumed(std::uint64_t last) noexcept {
   for (place* each = first_; each != nullptr && each->number_ <= last;) {
     place& next = *each;
     each = each->behind_;
-    if (!next.who_.end(waiter::first_event + next.event_)) continue;
-    if (waiter* const one = fire(next)) return one;
+    waiter& who = next.who_;
+    if (take(next) && who.wake()) return &who;
   }
   return nullptr;
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_WAITER_HPP
 
@@ -6654,6 +6842,11 @@ inline waiter* wait_list::fire_until_resumed(std::uint64_t last) noexcept {
 // Decision: before it sleeps a thread looks again and again for a while, because to sleep and to be
 //   woken costs several microseconds. How long is learnt: twice as long after it has helped, half
 //   as long after it has not.
+// Decision: then it may give the core away, once, and look again: where threads share cores, whom
+//   it waits for is perhaps the next to run there, and nobody need sleep. It is tried in one wait
+//   of 16, and goes on until it has been in vain 16 times, or somebody has kept the core for so
+//   long that he must be a stranger: who sleeps is served before him, but not who gives way to him.
+//   Then it is tried half as often, down to one wait of 4096.
 //
 // Sources: Vyukov's eventcount; Burckhardt, Alur, Martin, CheckFence, PLDI 2007 (publish, then look
 // for a sleeper, is wrong without a fence); Karlin, Li, Manasse, Owicki, Empirical Studies of
@@ -6663,7 +6856,7 @@ inline waiter* wait_list::fire_until_resumed(std::uint64_t last) noexcept {
 #include <cstdint>     // uint32_t, uint64_t
 #include <type_traits> // is_same, remove_const
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// What an attempt answers when it is worth waiting for another one.
 constexpr bool is_unfinished(queue_status status) noexcept {
@@ -6725,6 +6918,10 @@ public:
 
 private:
   using enum memory_order;
+  static constexpr std::uint32_t most_credit = 16;
+  static constexpr std::uint32_t least_caution = 16;
+  static constexpr std::uint32_t most_caution = 4096;
+  static constexpr nanoseconds longest_turn = 200'000;
 
   /// Counts the thread among the sleepers.
   struct registration {
@@ -6752,10 +6949,13 @@ private:
     bool saw_busy;
   };
 
+  void wake_sleeper() noexcept;
   template <class Deadline, stoppable_token S, class Attempt>
   static outcome look(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Attempt>
   queue_status spin(Attempt& attempt);
+  template <class Attempt>
+  queue_status look_after_others(Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
   queue_status look_repeatedly(const Deadline& deadline, const S& token, Attempt& attempt);
   template <class Deadline, stoppable_token S, class Attempt>
@@ -6767,6 +6967,8 @@ private:
   [[no_unique_address]] Fences fences_;
   alignas(cache_line) futex epoch_;
   atomic<std::uint32_t> patience_{longest_spin / 2}; // nanoseconds
+  atomic<std::uint32_t> credit_;                     // so often it may give the core away in vain
+  atomic<std::uint32_t> caution_{least_caution};     // waits from one try of that to the next
   atomic<std::uint64_t> waits_;
   atomic<std::uint64_t> wakeups_;
 };
@@ -6774,13 +6976,10 @@ private:
 // ---- Definitions, in the order of the class
 
 template <class Wait, class Fences>
-void event_count<Wait, Fences>::notify_one() noexcept {
+inline void event_count<Wait, Fences>::notify_one() noexcept {
   if constexpr (parks) {
     list_.wake_one();
-    if (sleepers_.load(seq_cst) == 0) return; // (D)
-    wakeups_.fetch_add(1, relaxed);           // (I4)
-    epoch_.word.fetch_add(1, release);        // (W)
-    futex_wake_one(epoch_);
+    if (sleepers_.load(seq_cst) != 0) wake_sleeper(); // (D)
   }
 }
 
@@ -6807,9 +7006,7 @@ template <class Wait, class Fences>
 template <class Deadline, stoppable_token S, class Attempt>
 queue_status event_count<Wait, Fences>::await(const Deadline& deadline, const S& token,
                                               Attempt&& attempt) {
-  queue_status status = attempt();
-  if (!is_unfinished(status)) return status;
-  status = look(deadline, token, attempt).status;
+  queue_status status = look(deadline, token, attempt).status;
   if (!is_unfinished(status)) return status;
   count_wait();
   if constexpr (!std::is_same_v<Wait, wait_policy::spin> && longest_spin != 0) {
@@ -6818,6 +7015,13 @@ queue_status event_count<Wait, Fences>::await(const Deadline& deadline, const S&
   }
   if constexpr (parks) return sleep(deadline, token, attempt);
   return look_repeatedly(deadline, token, attempt);
+}
+
+template <class Wait, class Fences>
+[[gnu::noinline]] void event_count<Wait, Fences>::wake_sleeper() noexcept {
+  wakeups_.fetch_add(1, relaxed);    // (I4)
+  epoch_.word.fetch_add(1, release); // (W)
+  futex_wake_one(epoch_);
 }
 
 /// One attempt, and the verdict on it. The end of the wait is looked for first, so that whatever
@@ -6851,7 +7055,30 @@ queue_status event_count<Wait, Fences>::spin(Attempt& attempt) {
     }
   } while (now() < end);
   patience_.store(larger_of(patience / 2, shortest_spin), relaxed); // (I4)
-  return queue_status::busy;
+  return look_after_others(attempt);
+}
+
+/// Looks once more when others have had the core, if that has been worth it lately.
+template <class Wait, class Fences>
+template <class Attempt>
+queue_status event_count<Wait, Fences>::look_after_others(Attempt& attempt) {
+  const std::uint32_t credit = credit_.load(relaxed);   // (I4)
+  const std::uint32_t caution = caution_.load(relaxed); // (I4)
+  if (credit == 0 && waits() % caution != 0) return queue_status::busy;
+  const nanoseconds begin = now();
+  yield();
+  const bool was_long = now() - begin > longest_turn;
+  const queue_status status = attempt();
+  if (was_long) {
+    credit_.store(0, relaxed);                                      // (I4)
+    caution_.store(smaller_of(caution * 2, most_caution), relaxed); // (I4)
+  } else if (is_unfinished(status)) {
+    if (credit != 0) credit_.store(credit - 1, relaxed); // (I4)
+  } else {
+    credit_.store(most_credit, relaxed);    // (I4)
+    caution_.store(least_caution, relaxed); // (I4)
+  }
+  return status;
 }
 
 template <class Wait, class Fences>
@@ -6891,7 +7118,7 @@ queue_status event_count<Wait, Fences>::sleep(const Deadline& deadline, const S&
   }
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_EVENT_COUNT_HPP
 
@@ -6928,7 +7155,7 @@ queue_status event_count<Wait, Fences>::sleep(const Deadline& deadline, const S&
 #include <cstdint>     // uint32_t
 #include <type_traits> // conditional
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// 1 once closed. A whole word: not every machine has lock-free atomics of a byte.
 using closed_flag = atomic<std::uint32_t>;
@@ -7031,7 +7258,7 @@ struct choose_closing {
 template <class Queue, class Fences = symmetric_fences>
 using closing = typename choose_closing<Queue, Fences>::type;
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_CLOSING_HPP
 
@@ -7045,7 +7272,7 @@ using closing = typename choose_closing<Queue, Fences>::type;
 #include <cstddef> // size_t
 #include <cstdint> // uint64_t
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What happens to a push when there is no room.
 enum class overflow : unsigned char {
@@ -7074,9 +7301,385 @@ struct mailbox_stats {
   std::size_t depth;        ///< messages inside
 };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_OPTIONS_HPP
+
+// ---- <mailroom/mailbox/checks.hpp>
+
+#ifndef MAILROOM_MAILBOX_CHECKS_HPP
+#define MAILROOM_MAILBOX_CHECKS_HPP
+
+// Checked mode: a mailbox that is used against its contract says so, and names both sides.
+//
+// Use it       in tests and while looking for a bug: -D MAILROOM_CHECKED=1, or the same #define
+//              before the first header of the library. Without it this page is empty: no byte in a
+//              mailbox, no instruction in a call.
+// Instead use  a sanitizer, for races in the messages themselves. The lock below orders the calls
+//              of a checked mailbox, so a race detector sees less of a program that is checked.
+//
+// Each mailbox has a list of the calls that are in it, each with its thread:
+//
+//      push     thread 0x7f..a0 (feeder)    at the producers' end
+//      run      thread 0x7f..b0 (worker)    in its handler
+//      push     thread 0x7f..c0 (main)      <-- comes in: the queue has one producer, and there is
+//                                               one at that end already: reported
+//
+// Reported are (the names are those of violation_rule):
+//
+//      one_producer, one_consumer  two threads in a call of the same end, where the queue has one
+//                         thread there. A call that waits is in it all the while, and so are a
+//                         select and a coroutine that wait
+//      destroyed_in_use   the mailbox is destroyed while somebody is in a call, in a handler of run
+//                         or in on_drop, or waits in a select or a coroutine
+//      waits_for_itself   the handler of run, over a queue with one consumer, pushes into its own
+//                         full mailbox, or calls close_and_wait while messages are inside, with
+//                         neither a deadline nor a token: only who waits could make room
+//      push_from_on_drop  a push into the mailbox that is just discarding, and may again
+//
+// Not reported is what the contract allows: an end that is handed over, between two calls, to
+// another thread; a handler that pops, or pushes with try_push, a deadline or a token. Nor what
+// nobody can see from inside: two producers that never meet in a call, though nothing orders them.
+// To make such meet, a call that finds the end in other hands than before stays for some
+// microseconds. The handler of a select, the body of a loop over a consumer, and a coroutine that
+// was resumed are not known as handlers.
+//
+// Files with and without it may be in one program: everything is in another inline namespace, so
+// each kind has mailboxes of its own. Who hands a mailbox to a function of the other kind does not
+// link; a class with a mailbox inside must be known to files of one kind only.
+//
+// Invariants
+//   (I1)  the list and what is said in it belong to the lock of the list
+//   (I2)  no code of the user runs under that lock, so no other lock is ever taken inside
+//   (I3)  a call that a call of the same thread makes at the same end is part of it
+//   (I4)  whose name is asked for under the lock has not left, and so not ended; a coroutine keeps
+//         the name of its thread
+//   (I5)  a child process touches neither list nor lock of what it inherited: threads that it does
+//         not have may be in the one, and hold the other
+//
+// Memory order
+//   (H)   handler: all that was done before it was set -> the thread that calls it.
+//         Argued: the checker runs no checked mailboxes.
+//
+// Decision: a violation ends the program, as a failed assert does. Who sets a handler can do
+//   otherwise; when that returns, the call goes on as if nothing had been seen.
+// Decision: only overlapping calls are a second producer. To know whether two that do not overlap
+//   were ordered needs the clocks of a race detector, for all that the program does.
+
+#include <type_traits> // is_empty
+
+#if MAILROOM_CHECKED
+#include <cstddef> // size_t
+#include <cstdint> // uint64_t
+#include <cstdio>  // fprintf
+#include <cstdlib> // abort
+#include <utility> // exchange
+#endif
+
+namespace mailroom::inline MAILROOM_ABI::detail {
+
+/// Where in a mailbox a call is: at one of the ends, in the user's code, or elsewhere.
+enum class station : unsigned char { producing, consuming, elsewhere, handling, dropping };
+
+} // namespace mailroom::inline MAILROOM_ABI::detail
+
+#if MAILROOM_CHECKED
+
+namespace mailroom::inline MAILROOM_ABI {
+
+enum class violation_rule : unsigned char {
+  one_producer,
+  one_consumer,
+  destroyed_in_use,
+  waits_for_itself,
+  push_from_on_drop,
+};
+
+constexpr const char* to_string(violation_rule rule) noexcept {
+  switch (rule) {
+  case violation_rule::one_producer: return "a second producer";
+  case violation_rule::one_consumer: return "a second consumer";
+  case violation_rule::destroyed_in_use: return "destroyed in use";
+  case violation_rule::waits_for_itself: return "waits for itself";
+  case violation_rule::push_from_on_drop: return "a push from on_drop";
+  }
+  return "?";
+}
+
+/// A call in a mailbox, and who made it.
+struct mailbox_visitor {
+  const char* call;            ///< "push", "the handler of run", ...
+  detail::thread_label thread; ///< as a debugger shows it: a number, and the name that it was given
+};
+
+/// What a checked mailbox has seen.
+struct violation {
+  violation_rule rule;
+  const char* mailbox;      ///< its name
+  mailbox_visitor comes;    ///< whose call is against the rule
+  mailbox_visitor is_there; ///< because of this one, which is not over
+};
+
+using violation_handler = void (*)(const violation&) noexcept;
+
+/// Says a violation in one line on stderr, and ends the program.
+[[noreturn]] inline void abort_on_violation(const violation& seen) noexcept {
+  std::fprintf(stderr,
+               "mailroom: mailbox \"%s\": %s: %s in thread 0x%llx (%s), "
+               "while %s is not over in thread 0x%llx (%s)\n",
+               seen.mailbox, to_string(seen.rule), seen.comes.call,
+               static_cast<unsigned long long>(seen.comes.thread.number), seen.comes.thread.name,
+               seen.is_there.call, static_cast<unsigned long long>(seen.is_there.thread.number),
+               seen.is_there.thread.name);
+  std::abort();
+}
+
+namespace detail {
+inline atomic<violation_handler> current_violation_handler{&abort_on_violation};
+} // namespace detail
+
+/// Sets who is told of violations, for all checked mailboxes, in place of abort_on_violation. It is
+/// called in the thread whose call is against the rule, before that goes on.
+///
+/// Caller    anyone
+/// Progress  wait-free
+/// Returns   who was told before
+inline violation_handler set_violation_handler(violation_handler wanted) noexcept {
+  return detail::current_violation_handler.exchange(wanted, detail::memory_order::acq_rel); // (H)
+}
+
+namespace detail {
+
+class presence;
+
+/// Whether an end was last used by the same thread.
+enum class hands : unsigned char { same, other };
+
+/// The calls that are in one mailbox.
+class visitors {
+public:
+  visitors(arity producers, arity consumers, const char* name) noexcept
+      : name_{name}, how_many_{producers, consumers} {}
+
+  /// The mailbox is about to be destroyed.
+  void expect_none() noexcept;
+
+  /// A call waits for a message to be taken out, and nothing else ends its wait.
+  void expect_a_consumer(const char* call) noexcept;
+
+private:
+  friend class presence;
+  struct finding {
+    violation_rule rule;
+    mailbox_visitor who;
+  };
+
+  static std::size_t index(station at) noexcept { return static_cast<std::size_t>(at); }
+  bool is_inherited() const noexcept { return process_ != process_number(); }
+  bool is_for_one(station at) const noexcept {
+    return at <= station::consuming && how_many_[index(at)] == arity::one;
+  }
+  presence* newest_of(std::uint64_t thread) noexcept;
+  finding look(const presence* own, station at, std::uint64_t thread) const noexcept;
+  hands pass(station at, std::uint64_t thread) noexcept;
+  void append(presence& last) noexcept;
+  void remove(presence& gone) noexcept;
+  void report(violation_rule rule, const mailbox_visitor& comes,
+              const mailbox_visitor& is_there) const noexcept {
+    const violation seen{rule, name_, comes, is_there};
+    current_violation_handler.load(memory_order::acquire)(seen); // (H)
+  }
+
+  const char* const name_;
+  const int process_ = process_number();
+  const arity how_many_[2];        // at each end, by station
+  std::uint64_t last_thread_[2]{}; // that came to it
+  mutex lock_;
+  presence* first_ = nullptr;
+  presence* last_ = nullptr;
+};
+
+/// A call in a mailbox, from when it comes in until it leaves.
+class presence {
+public:
+  presence() noexcept = default;
+  presence(visitors& in, const char* call, station at) noexcept {
+    if (enter(in, call, at) == hands::other) stay_for_a_moment();
+  }
+  presence(const presence&) = delete;
+  presence& operator=(const presence&) = delete;
+  ~presence() { leave(); }
+
+  /// Comes in, or goes to another station, or goes on in another thread.
+  ///
+  /// Returns   in whose hands the end was before
+  hands enter(visitors& in, const char* call, station at) noexcept;
+  void leave() noexcept;
+
+  /// The thread may end before it leaves, for it is a coroutine that is in the mailbox.
+  void keep_name() noexcept;
+
+private:
+  friend class visitors;
+  mailbox_visitor named() const noexcept {
+    return *who_.thread.name != 0 ? who_ : mailbox_visitor{who_.call, label_of(who_.thread.number)};
+  }
+  static void stay_for_a_moment() noexcept {
+    const nanoseconds end = now() + longest_spin;
+    while (now() < end) yield();
+  }
+
+  visitors* in_ = nullptr; // whose list it is in
+  mailbox_visitor who_{};
+  station at_ = station::elsewhere;
+  bool is_reported_ = false;
+  presence* before_ = nullptr;
+  presence* behind_ = nullptr;
+};
+
+// ---- Definitions, in the order of the classes
+
+inline void visitors::expect_none() noexcept {
+  if (is_inherited()) return; // (I5)
+  const mailbox_visitor self{"~mailbox", label_of(thread_number())};
+  mailbox_visitor found{};
+  {
+    const lock_guard held{lock_};
+    if (first_ == nullptr) return;
+    const presence* const own = newest_of(self.thread.number);
+    found = (own == nullptr ? first_ : own)->named();
+  }
+  report(violation_rule::destroyed_in_use, self, found);
+}
+
+inline void visitors::expect_a_consumer(const char* call) noexcept {
+  if (!is_for_one(station::consuming) || is_inherited()) return;
+  const mailbox_visitor self{call, label_of(thread_number())};
+  mailbox_visitor found{};
+  {
+    const lock_guard held{lock_};
+    presence* each = first_;
+    while (each != nullptr &&
+           (each->at_ != station::handling || each->who_.thread.number != self.thread.number)) {
+      each = each->behind_;
+    }
+    if (each == nullptr || each->is_reported_) return;
+    each->is_reported_ = true;
+    found = each->named();
+  }
+  report(violation_rule::waits_for_itself, self, found);
+}
+
+inline presence* visitors::newest_of(std::uint64_t thread) noexcept {
+  presence* each = last_;
+  while (each != nullptr && each->who_.thread.number != thread) each = each->before_;
+  return each;
+}
+
+/// What speaks against a call that comes to a station. `own` is the newest of its thread.
+inline visitors::finding visitors::look(const presence* own, station at,
+                                        std::uint64_t thread) const noexcept {
+  if (at == station::producing && own != nullptr && own->at_ == station::dropping) {
+    return {violation_rule::push_from_on_drop, own->named()};
+  }
+  const auto rule =
+      at == station::producing ? violation_rule::one_producer : violation_rule::one_consumer;
+  if (!is_for_one(at)) return {rule, {}};
+  const presence* each = first_;
+  while (each != nullptr && (each->at_ != at || each->who_.thread.number == thread)) {
+    each = each->behind_;
+  }
+  return {rule, each == nullptr ? mailbox_visitor{} : each->named()};
+}
+
+/// Notes who came last to an end that is for one.
+inline hands visitors::pass(station at, std::uint64_t thread) noexcept {
+  if (!is_for_one(at)) return hands::same;
+  const std::uint64_t before = std::exchange(last_thread_[index(at)], thread);
+  return before == 0 || before == thread ? hands::same : hands::other;
+}
+
+inline void visitors::append(presence& last) noexcept {
+  last.in_ = this;
+  last.before_ = last_;
+  last.behind_ = nullptr;
+  (last_ == nullptr ? first_ : last_->behind_) = &last;
+  last_ = &last;
+}
+
+inline void visitors::remove(presence& gone) noexcept {
+  (gone.before_ == nullptr ? first_ : gone.before_->behind_) = gone.behind_;
+  (gone.behind_ == nullptr ? last_ : gone.behind_->before_) = gone.before_;
+}
+
+inline hands presence::enter(visitors& in, const char* call, station at) noexcept {
+  leave();
+  if (in.is_inherited()) return hands::same; // (I5)
+  visitors::finding found{};
+  hands last = hands::same;
+  {
+    const lock_guard held{in.lock_};
+    const std::uint64_t thread = thread_number();
+    const presence* const own = in.newest_of(thread);
+    if (own != nullptr && own->at_ == at) return last; // (I3)
+    found = in.look(own, at, thread);
+    last = in.pass(at, thread);
+    who_ = {call, {thread, ""}};
+    at_ = at;
+    is_reported_ = false;
+    in.append(*this);
+  }
+  if (found.who.call != nullptr) in.report(found.rule, named(), found.who);
+  return last;
+}
+
+inline void presence::leave() noexcept {
+  visitors* const left = std::exchange(in_, nullptr);
+  if (left == nullptr || left->is_inherited()) return; // (I5)
+  const lock_guard held{left->lock_};
+  left->remove(*this);
+}
+
+inline void presence::keep_name() noexcept {
+  if (in_ == nullptr) return;
+  const lock_guard held{in_->lock_};
+  who_ = named();
+}
+
+} // namespace detail
+} // namespace mailroom::inline MAILROOM_ABI
+
+#else
+
+namespace mailroom::inline MAILROOM_ABI::detail {
+
+/// Nobody is remembered.
+class visitors {
+public:
+  constexpr visitors(arity, arity, const char*) noexcept {}
+  static void expect_none() noexcept {}
+  static void expect_a_consumer(const char*) noexcept {}
+};
+
+class presence {
+public:
+  presence() noexcept {} // NOLINT(modernize-use-equals-default): else the compiler finds it unused
+  presence(const visitors&, const char*, station) noexcept {}
+  presence(const presence&) = delete;
+  presence& operator=(const presence&) = delete;
+  ~presence() {} // NOLINT(modernize-use-equals-default): the same
+  static void enter(const visitors&, const char*, station) noexcept {}
+  static void leave() noexcept {}
+  static void keep_name() noexcept {}
+};
+
+static_assert(std::is_empty_v<visitors> && std::is_empty_v<presence>);
+
+} // namespace mailroom::inline MAILROOM_ABI::detail
+
+#endif // MAILROOM_CHECKED
+
+#endif // MAILROOM_MAILBOX_CHECKS_HPP
 
 // ---- <mailroom/mailbox/loss.hpp>
 
@@ -7106,7 +7709,7 @@ struct mailbox_stats {
 #include <type_traits> // decay, is_nothrow_invocable
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// Chooses the close() that throws away what is inside.
 struct discard_t {
@@ -7176,7 +7779,7 @@ private:
 };
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_LOSS_HPP
 
@@ -7218,6 +7821,8 @@ private:
 // Decision: the message needs a nothrow move, so that none can be lost on its way out.
 // Decision: who waits for the end sleeps where pushes wait for room. In a closed mailbox none does,
 //   and every pop looks there anyway, so that it costs nothing when nobody waits.
+// Decision: the first attempt of a push or a pop, and the look for sleepers behind it, are inline;
+//   what waits and what wakes is kept out of line. Inline too, it costs every call its registers.
 // Decision: run takes its messages out one by one, not by the queue's consume_all. Handled where
 //   they are, they would keep a slow handler's room from the producers, or a spare cell each.
 
@@ -7231,7 +7836,7 @@ private:
 #include <type_traits> // conditional, is_constructible, is_lvalue_reference, is_same, remove_cvref
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 namespace detail {
 
@@ -7505,20 +8110,36 @@ private:
   using enum detail::memory_order;
   using fences = detail::mailbox_fences<Queue, Wait>;
   using event = detail::event_count<Wait, fences>;
+  using station = detail::station;
   friend struct detail::mailbox_access;
+
+  template <class Deadline, class S>
+  static constexpr bool is_endless =
+      std::is_same_v<Deadline, detail::no_deadline> && std::is_same_v<S, never_stop>;
+  template <class Deadline>
+  static constexpr const char* call_name(const char* endless, const char* timed) noexcept {
+    return std::is_same_v<Deadline, detail::no_deadline> ? endless : timed;
+  }
 
   static void check(const mailbox_options& options);
   static Queue make_queue(std::size_t capacity);
   template <class U, class Deadline, stoppable_token S>
   queue_status push_or_wait(U&& value, const Deadline& deadline, const S& token);
+  template <class U, class Deadline, stoppable_token S>
+  queue_status wait_to_push(queue_status status, U&& value, const Deadline& deadline,
+                            const S& token);
   template <class Deadline, stoppable_token S>
   expected<T, queue_status> pop_or_wait(const Deadline& deadline, const S& token);
+  template <class Deadline, stoppable_token S>
+  void wait_to_pop(expected<T, queue_status>& result, const Deadline& deadline, const S& token);
   template <class U>
   queue_status push_element(U&& element);
   template <class U>
   queue_status attempt_push(U&& value);
   template <class U>
   queue_status offer(U&& value, std::size_t* dropped = nullptr);
+  template <class U>
+  queue_status refuse(U&& value, std::size_t* dropped);
   queue_status evict_and_push(T&& value, std::size_t* dropped);
   template <class Deadline, stoppable_token S>
   queue_status close_and_await(const Deadline& deadline, const S& token);
@@ -7540,6 +8161,8 @@ private:
   mutable Queue queue_; // mutable: to ask whether it is over may seal it
   [[no_unique_address]] const fences fences_{};
   mutable detail::closing<Queue, fences> closing_{fences_};
+  [[no_unique_address]] detail::visitors visitors_{queue_facts<Queue>::producers,
+                                                   queue_facts<Queue>::consumers, options_.name};
   alignas(detail::cache_line) detail::closed_flag closed_;
   event not_empty_{fences_};
   event not_full_{fences_}; // or, once closed, over
@@ -7575,7 +8198,11 @@ mailbox<T, Queue, Wait>::mailbox(mailbox_options options, F&& on_drop)
 
 template <message T, class Queue, class Wait>
 mailbox<T, Queue, Wait>::~mailbox() {
+  visitors_.expect_none();
   if (!losses_.is_watched()) return;
+  const detail::presence told{visitors_, "on_drop of ~mailbox",
+                              MAILROOM_CHECKED != 0 && !is_closed() ? station::dropping
+                                                                    : station::elsewhere};
   while (auto left = queue_.try_pop()) losses_.discard(std::move(*left));
 }
 
@@ -7584,6 +8211,7 @@ template <std::input_iterator I, std::sentinel_for<I> E>
   requires range_element<std::iter_reference_t<I>, T> &&
            std::convertible_to<std::iter_reference_t<I>, T>
 I mailbox<T, Queue, Wait>::push_range(I first, E last) {
+  const detail::presence here{visitors_, "push_range", station::producing};
   while (first != last) {
     {
       const announcement announced{*this,
@@ -7602,14 +8230,15 @@ I mailbox<T, Queue, Wait>::push_range(I first, E last) {
 
 template <message T, class Queue, class Wait>
 template <stoppable_token S>
-std::optional<T> mailbox<T, Queue, Wait>::pop(S token) {
+inline std::optional<T> mailbox<T, Queue, Wait>::pop(S token) {
   auto result = pop_or_wait(detail::no_deadline{}, token);
   if (!result) return std::nullopt;
   return std::optional<T>{std::move(*result)};
 }
 
 template <message T, class Queue, class Wait>
-expected<T, queue_status> mailbox<T, Queue, Wait>::try_pop() {
+inline expected<T, queue_status> mailbox<T, Queue, Wait>::try_pop() {
+  const detail::presence here{visitors_, "try_pop", station::consuming};
   auto result = queue_.try_pop();
   if (!result && result.error() == queue_status::empty && is_closed()) {
     result = closing_.last_pop(queue_);
@@ -7635,6 +8264,7 @@ template <message T, class Queue, class Wait>
 template <std::output_iterator<T> O, stoppable_token S>
 std::size_t mailbox<T, Queue, Wait>::pop_n(O out, std::size_t max, S token) {
   if (max == 0) return 0;
+  const detail::presence here{visitors_, "pop_n", station::consuming};
   auto first = pop_or_wait(detail::no_deadline{}, token);
   if (!first) return 0;
   *out = std::move(*first);
@@ -7646,15 +8276,19 @@ std::size_t mailbox<T, Queue, Wait>::pop_n(O out, std::size_t max, S token) {
 template <message T, class Queue, class Wait>
 template <message_handler<T> F, stoppable_token S>
 queue_status mailbox<T, Queue, Wait>::run(F&& handler, S token) {
+  detail::presence here;
   for (;;) {
+    here.enter(visitors_, "run", station::consuming);
     auto result = pop_or_wait(detail::no_deadline{}, token);
     if (!result) return result.error();
+    here.enter(visitors_, "the handler of run", station::handling);
     handler(std::move(*result));
   }
 }
 
 template <message T, class Queue, class Wait>
 void mailbox<T, Queue, Wait>::close() noexcept {
+  const detail::presence here{visitors_, "close", station::elsewhere};
   closed_.store(1, release); // (C)
   not_empty_.interrupt();
   not_full_.interrupt();
@@ -7662,6 +8296,7 @@ void mailbox<T, Queue, Wait>::close() noexcept {
 
 template <message T, class Queue, class Wait>
 void mailbox<T, Queue, Wait>::close(discard_t) noexcept {
+  const detail::presence here{visitors_, "close(discard)", station::consuming};
   close();
   for (;;) {
     auto left = try_pop();
@@ -7712,11 +8347,31 @@ Queue mailbox<T, Queue, Wait>::make_queue([[maybe_unused]] std::size_t capacity)
 
 template <message T, class Queue, class Wait>
 template <class U, class Deadline, stoppable_token S>
-queue_status mailbox<T, Queue, Wait>::push_or_wait(U&& value, const Deadline& deadline,
-                                                   const S& token) {
-  const auto attempt = [&] { return attempt_push(std::forward<U>(value)); };
+inline queue_status mailbox<T, Queue, Wait>::push_or_wait(U&& value, const Deadline& deadline,
+                                                          const S& token) {
+  const detail::presence here{visitors_, call_name<Deadline>("push", "try_push_for"),
+                              station::producing};
+  const queue_status status = attempt_push(std::forward<U>(value));
+  if (status == queue_status::success) return status;
+  return wait_to_push(status, std::forward<U>(value), deadline, token);
+}
+
+/// What a push does whose first attempt has not succeeded.
+template <message T, class Queue, class Wait>
+template <class U, class Deadline, stoppable_token S>
+[[gnu::noinline]] queue_status mailbox<T, Queue, Wait>::wait_to_push(queue_status status, U&& value,
+                                                                     const Deadline& deadline,
+                                                                     const S& token) {
+  if (status == queue_status::closed) return status;
+  const auto attempt = [&] {
+    const queue_status answer = attempt_push(std::forward<U>(value));
+    if (is_endless<Deadline, S> && answer == queue_status::full) {
+      visitors_.expect_a_consumer("push");
+    }
+    return answer;
+  };
   if (options_.on_full == overflow::block) return not_full_.await(deadline, token, attempt);
-  queue_status status = offer(std::forward<U>(value));
+  if (status == queue_status::full) status = refuse(std::forward<U>(value), nullptr);
   while (status == queue_status::busy) {
     detail::yield();
     status = offer(std::forward<U>(value));
@@ -7726,15 +8381,27 @@ queue_status mailbox<T, Queue, Wait>::push_or_wait(U&& value, const Deadline& de
 
 template <message T, class Queue, class Wait>
 template <class Deadline, stoppable_token S>
-expected<T, queue_status> mailbox<T, Queue, Wait>::pop_or_wait(const Deadline& deadline,
-                                                               const S& token) {
-  expected<T, queue_status> result{unexpected{queue_status::empty}};
+inline expected<T, queue_status> mailbox<T, Queue, Wait>::pop_or_wait(const Deadline& deadline,
+                                                                      const S& token) {
+  const detail::presence here{visitors_, call_name<Deadline>("pop", "try_pop_for"),
+                              station::consuming};
+  auto result = try_pop();
+  if (!result) wait_to_pop(result, deadline, token);
+  return result;
+}
+
+/// What a pop does whose first attempt has not succeeded.
+template <message T, class Queue, class Wait>
+template <class Deadline, stoppable_token S>
+[[gnu::noinline]] void mailbox<T, Queue, Wait>::wait_to_pop(expected<T, queue_status>& result,
+                                                            const Deadline& deadline,
+                                                            const S& token) {
+  if (result.error() == queue_status::closed) return;
   const queue_status status = not_empty_.await(deadline, token, [&] {
     result = try_pop();
     return result.error();
   });
   if (!result) result = unexpected{status};
-  return result;
 }
 
 /// Pushes an element of a range. If it is not a message it becomes one here, once.
@@ -7751,7 +8418,7 @@ queue_status mailbox<T, Queue, Wait>::push_element(U&& element) {
 /// One attempt, without waiting. The value is moved from only on success.
 template <message T, class Queue, class Wait>
 template <class U>
-queue_status mailbox<T, Queue, Wait>::attempt_push(U&& value) {
+inline queue_status mailbox<T, Queue, Wait>::attempt_push(U&& value) {
   queue_status status = queue_status::closed;
   {
     const auto push = closing_.begin_push(closed_);
@@ -7766,15 +8433,24 @@ queue_status mailbox<T, Queue, Wait>::attempt_push(U&& value) {
 template <message T, class Queue, class Wait>
 template <class U>
 queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
+  const detail::presence here{visitors_, "try_push", station::producing};
   const queue_status status = attempt_push(std::forward<U>(value));
-  if (status != queue_status::full) return status;
+  return status == queue_status::full ? refuse(std::forward<U>(value), dropped) : status;
+}
+
+/// What the overflow policy makes of a push that has found no room.
+template <message T, class Queue, class Wait>
+template <class U>
+queue_status mailbox<T, Queue, Wait>::refuse(U&& value, std::size_t* dropped) {
   switch (options_.on_full) {
   case overflow::block: break;
   case overflow::reject: losses_.reject(); break;
-  case overflow::drop_newest:
+  case overflow::drop_newest: {
+    const detail::presence told{visitors_, "on_drop", station::dropping};
     losses_.drop(std::forward<U>(value));
     if (dropped != nullptr) ++*dropped;
     return queue_status::dropped;
+  }
   case overflow::drop_oldest:
     if constexpr (std::is_lvalue_reference_v<U>) {
       return evict_and_push(T(value), dropped); // a copy that throws costs no other message
@@ -7782,7 +8458,7 @@ queue_status mailbox<T, Queue, Wait>::offer(U&& value, std::size_t* dropped) {
       return evict_and_push(std::move(value), dropped);
     }
   }
-  return status;
+  return queue_status::full;
 }
 
 /// Discards the oldest message until there is room. Whoever pops meanwhile helps.
@@ -7794,6 +8470,7 @@ queue_status mailbox<T, Queue, Wait>::evict_and_push(T&& value, std::size_t* dro
     if (auto oldest = queue_.try_pop()) {
       published(not_full_); // for who waits for the end
       if (dropped != nullptr) ++*dropped;
+      const detail::presence told{visitors_, "on_drop", station::dropping};
       losses_.drop(std::move(*oldest));
     }
     status = attempt_push(std::move(value));
@@ -7806,10 +8483,15 @@ queue_status mailbox<T, Queue, Wait>::evict_and_push(T&& value, std::size_t* dro
 template <message T, class Queue, class Wait>
 template <class Deadline, stoppable_token S>
 queue_status mailbox<T, Queue, Wait>::close_and_await(const Deadline& deadline, const S& token) {
+  const detail::presence here{visitors_, "close_and_wait", station::elsewhere};
   close();
   const queue_status status = not_full_.await(deadline, token, [this]() noexcept {
     if (is_drained()) return queue_status::closed;
-    return queue_.size_approx() == 0 ? queue_status::busy : queue_status::empty;
+    const queue_status seen = queue_.size_approx() == 0 ? queue_status::busy : queue_status::empty;
+    if (is_endless<Deadline, S> && seen == queue_status::empty) {
+      visitors_.expect_a_consumer("close_and_wait");
+    }
+    return seen;
   });
   if (status == queue_status::closed) not_full_.notify_all(); // the last pop tells only one
   return status;
@@ -7832,12 +8514,12 @@ void mailbox<T, Queue, Wait>::order_before_look() const noexcept {
 
 /// Tells the other side that there is a message, or room for one.
 template <message T, class Queue, class Wait>
-void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
+inline void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
   order_before_look();
   other_side.notify_one();
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_MAILBOX_HPP
 
@@ -7851,7 +8533,7 @@ void mailbox<T, Queue, Wait>::published(event& other_side) noexcept {
 
 #include <utility> // forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 struct mailbox_access {
   template <class Box>
@@ -7879,6 +8561,11 @@ struct mailbox_access {
   static void count_push_wait(Box& box) noexcept {
     box.not_full_.count_wait();
   }
+  /// Somebody begins to wait, or goes on, who is no call of the mailbox.
+  template <class Box>
+  static void enter(Box& box, presence& who, const char* call, station at) noexcept {
+    who.enter(box.visitors_, call, at);
+  }
   /// Does a push wait for room?
   template <class Box>
   static bool blocks(const Box& box) noexcept {
@@ -7887,6 +8574,7 @@ struct mailbox_access {
   /// Waits for room in the end, whatever the overflow policy: full is not decided upon here.
   template <class Box, class U>
   static queue_status attempt_push(Box& box, U&& value) {
+    const presence here{box.visitors_, "on_push of try_select", station::producing};
     return box.attempt_push(std::forward<U>(value));
   }
   /// As the timed calls of a mailbox, of which each takes the deadline in a form of its own.
@@ -7900,7 +8588,7 @@ struct mailbox_access {
   }
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_MAILBOX_MAILBOX_ACCESS_HPP
 
@@ -7939,7 +8627,7 @@ struct mailbox_access {
 #include <tuple>   // get, tuple
 #include <utility> // index_sequence, index_sequence_for, make_index_sequence, swap
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What a select has done.
 struct [[nodiscard]] select_result {
@@ -7972,11 +8660,7 @@ public:
   }
 
   /// Looks at every case, and waits until one is ready; then carries it out.
-  select_result wait() {
-    outcome found = look_for_a_while();
-    if (!found.is_done()) found = sleep();
-    return finish(found);
-  }
+  select_result wait() { return finish(look_until_done()); }
 
   /// The same without waiting.
   select_result look_once() { return finish(look()); }
@@ -8033,6 +8717,7 @@ private:
   };
 
   outcome look();
+  outcome look_until_done();
   outcome look_for_a_while();
   outcome sleep();
   select_result finish(const outcome& found);
@@ -8111,6 +8796,16 @@ typename selection<Cases...>::outcome selection<Cases...>::look() {
   }
   if (!is_open) return {count, queue_status::closed};
   return found;
+}
+
+/// All the while it is in the mailboxes of all its cases, for who checks.
+template <class... Cases>
+typename selection<Cases...>::outcome selection<Cases...>::look_until_done() {
+  std::array<presence, events> presences;
+  std::size_t entered = 0;
+  for_each_event([&](auto& one) { one.enter(presences[entered++]); });
+  const outcome found = look_for_a_while();
+  return found.is_done() ? found : sleep();
 }
 
 template <class... Cases>
@@ -8196,7 +8891,7 @@ void selection<Cases...>::order_before_look() noexcept {
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_SELECTION_HPP
 
@@ -8234,7 +8929,7 @@ void selection<Cases...>::order_before_look() noexcept {
 #include <type_traits> // decay, remove_cvref, remove_reference
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 namespace detail {
 
@@ -8328,6 +9023,9 @@ public:
   pop_case(Box& box, G&& handler) : box_{box}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_empty(box_); }
+  void enter(presence& self) noexcept {
+    mailbox_access::enter(box_, self, "on_pop of select", station::consuming);
+  }
   void count_wait() noexcept { mailbox_access::count_pop_wait(box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() {
@@ -8335,7 +9033,11 @@ public:
     if (found) taken_.emplace(std::move(*found));
     return found.error();
   }
-  void finish() { handler_(std::move(*taken_)); }
+  void finish() {
+    auto message = std::move(*taken_); // which is gone when the handler is through with it
+    taken_.reset();
+    handler_(std::move(message));
+  }
 
 private:
   Box& box_;
@@ -8357,6 +9059,9 @@ public:
       : box_{box}, value_{std::addressof(value)}, handler_(std::forward<G>(handler)) {}
 
   wait_list& list() noexcept { return mailbox_access::not_full(box_); }
+  void enter(presence& self) noexcept {
+    mailbox_access::enter(box_, self, "on_push of select", station::producing);
+  }
   void count_wait() noexcept { mailbox_access::count_push_wait(box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(box_); }
   queue_status attempt() { return mailbox_access::attempt_push(box_, std::forward<U>(*value_)); }
@@ -8428,9 +9133,610 @@ select_result try_select(Cases&&... cases) {
   return selection{detail::preference::none, cases...}.look_once();
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_SELECT_HPP
+
+// ---- <mailroom/mailbox/rotation.hpp>
+
+#ifndef MAILROOM_MAILBOX_ROTATION_HPP
+#define MAILROOM_MAILBOX_ROTATION_HPP
+
+// Cases that take turns, in a set that changes; and their places in the lists of their mailboxes:
+// the inside of selector.
+//
+//          turn
+//            |
+//      +-> [case]---[case]---[case]-+      a look begins with whose turn it is, and ends with the
+//      |      |        |        |   |      first that can be carried out; the turn is then at the
+//      +------|--------|--------|---+      next one
+//           place    place    place        while somebody waits, one in the list of each mailbox
+//
+// Who waits stands in the lists, passes a fence, and looks: that is its half of what waiter.hpp
+// calls (D).
+//
+// Invariants
+//   (I1)  a wake-up is used by the next attempt at its case, or handed on to the next of that list:
+//         when the turn ends before it comes to that case, when the case is removed, and in the end
+//   (I2)  the set, and what the cases are, belongs to one thread. Others see the waiter and its
+//         places, as waiter.hpp says
+//   (I3)  nobody is in the set whose mailbox is at its end, or who has been removed; and nobody out
+//         of the set has a place
+//
+// Decision: one waiter with a place in each list, not one for each case. It holds one wake-up at
+//   most, and can give it back before a handler runs; so nobody sleeps beside a message which the
+//   selector was told of, but which a slow handler keeps it from.
+// Decision: turns, not lots as in select: what is kept can remember whose turn it is.
+
+#include <cstddef>  // size_t
+#include <cstdint>  // uint32_t
+#include <memory>   // unique_ptr
+#include <optional> // optional
+#include <utility>  // exchange, move
+
+namespace mailroom::inline MAILROOM_ABI::detail {
+
+class rotation;
+
+/// A case that can be in a set.
+class kept_case {
+public:
+  kept_case(const kept_case&) = delete;
+  kept_case& operator=(const kept_case&) = delete;
+  virtual ~kept_case() = default;
+
+  bool is_in_a_set() const noexcept { return set_ != nullptr; }
+
+  /// Calls its handler, which may cancel the case, and destroy the set.
+  static void carry_out(kept_case& one);
+
+  /// Takes it out of its set, and destroys it; where its handler runs, when that has returned.
+  static void cancel(std::unique_ptr<kept_case> one) noexcept;
+
+protected:
+  kept_case() = default;
+
+private:
+  friend class rotation;
+  virtual queue_status attempt() = 0;
+  virtual void finish() = 0;
+  virtual wait_list& list() noexcept = 0;
+  virtual void order_before_attempt() noexcept = 0;
+  virtual bool is_asymmetric() const noexcept = 0;
+  virtual void count_wait() noexcept = 0;
+
+  rotation* set_ = nullptr;
+  kept_case* before_ = nullptr;
+  kept_case* behind_ = nullptr;
+  std::optional<wait_list::place> place_;
+  std::uint32_t number_ = 0;  // of its event, while it has a place
+  unsigned runs_ = 0;         // so many calls of its handler have not returned
+  bool is_cancelled_ = false; // by its handler: who runs that destroys it
+};
+
+template <class Case>
+class kept_case_of final : public kept_case {
+public:
+  explicit kept_case_of(Case&& one) : case_{std::move(one)} {}
+
+private:
+  queue_status attempt() override { return case_.attempt(); }
+  void finish() override { case_.finish(); }
+  wait_list& list() noexcept override { return case_.list(); }
+  void order_before_attempt() noexcept override { case_.order_before_attempt(); }
+  bool is_asymmetric() const noexcept override { return Case::is_asymmetric; }
+  void count_wait() noexcept override { case_.count_wait(); }
+
+  Case case_;
+};
+
+class rotation {
+public:
+  struct outcome {
+    kept_case* which; // to be carried out
+    queue_status status;
+  };
+
+  rotation() = default;
+  rotation(const rotation&) = delete;
+  rotation& operator=(const rotation&) = delete;
+
+  /// Leaves the cases alone, and all lists.
+  ~rotation();
+
+  /// Takes a case in, whose turn comes last. Nobody stands in the lists.
+  void add(kept_case& one) noexcept;
+
+  /// Takes a case out.
+  void remove(kept_case& one) noexcept;
+
+  /// An attempt at each in turn, until one succeeds. Those at their end leave the set.
+  ///
+  /// Returns   success; empty; closed if none is in the set; busy if one was, and none was ready
+  outcome look();
+
+  /// Takes a place for `who` in each list, and passes a fence. A look must follow.
+  void stand(waiter& who) noexcept;
+
+  /// Leaves all lists. A wake-up that came is then in hand.
+  ///
+  /// Returns   who stood there and still waited; else nobody
+  waiter* withdraw() noexcept;
+
+  /// Gives a wake-up that is in hand to the next of its list.
+  void hand_on() noexcept;
+
+  /// Statistics: all of them begin to wait.
+  void count_waits() noexcept {
+    for_each([](kept_case& one) { one.count_wait(); });
+  }
+
+  bool is_standing() const noexcept { return standing_ != nullptr; }
+  bool is_woken() const noexcept { return is_standing() && standing_->is_fired(); }
+  std::size_t size() const noexcept { return size_; }
+
+private:
+  void unlink(kept_case& one) noexcept;
+  template <class F>
+  void for_each(F&& call) {
+    kept_case* each = turn_;
+    for (std::size_t left = size_; left != 0; --left) call(*std::exchange(each, each->behind_));
+  }
+
+  kept_case* turn_ = nullptr;
+  std::size_t size_ = 0;
+  waiter* standing_ = nullptr;
+  kept_case* in_hand_ = nullptr; // whose wake-up is not used yet
+};
+
+// ---- Definitions, in the order of the classes
+
+inline void kept_case::carry_out(kept_case& one) {
+  struct call {
+    kept_case& of;
+    ~call() {
+      if (--of.runs_ == 0 && of.is_cancelled_) delete &of;
+    }
+  };
+  ++one.runs_;
+  const call running{one};
+  one.finish();
+}
+
+inline void kept_case::cancel(std::unique_ptr<kept_case> one) noexcept {
+  if (one == nullptr) return;
+  if (one->set_ != nullptr) one->set_->remove(*one);
+  if (one->runs_ != 0) one.release()->is_cancelled_ = true;
+}
+
+inline rotation::~rotation() {
+  (void)withdraw();
+  hand_on();
+  while (turn_ != nullptr) unlink(*turn_);
+}
+
+inline void rotation::add(kept_case& one) noexcept {
+  one.set_ = this;
+  if (turn_ == nullptr) turn_ = one.before_ = one.behind_ = &one;
+  one.behind_ = turn_;
+  one.before_ = turn_->before_;
+  one.before_->behind_ = turn_->before_ = &one;
+  ++size_;
+}
+
+/// It may have been woken up to the moment when its place is gone. (I1)
+inline void rotation::remove(kept_case& one) noexcept {
+  one.place_.reset();
+  if (is_woken()) (void)withdraw();
+  if (in_hand_ == &one) hand_on();
+  unlink(one);
+}
+
+inline rotation::outcome rotation::look() {
+  bool saw_busy = false;
+  for (std::size_t left = size_; left != 0; --left) {
+    kept_case& one = *std::exchange(turn_, turn_->behind_);
+    const queue_status status = one.attempt();
+    saw_busy |= status == queue_status::busy;
+    if (in_hand_ == &one && status != queue_status::busy) in_hand_ = nullptr; // (I1)
+    if (status == queue_status::success) return {&one, status};
+    if (status == queue_status::closed) unlink(one);
+  }
+  if (saw_busy) return {nullptr, queue_status::busy};
+  return {nullptr, size_ == 0 ? queue_status::closed : queue_status::empty};
+}
+
+/// One fence of each kind: what one of them does, it does for all mailboxes.
+inline void rotation::stand(waiter& who) noexcept {
+  standing_ = &who;
+  std::uint32_t number = 0;
+  for_each([&](kept_case& one) {
+    one.number_ = number++;
+    one.place_.emplace(one.list(), who, one.number_);
+  });
+  bool has_passed[2]{};
+  for_each([&](kept_case& one) {
+    bool& passed = has_passed[one.is_asymmetric() ? 1 : 0];
+    if (!passed) one.order_before_attempt();
+    passed = true;
+  });
+}
+
+inline waiter* rotation::withdraw() noexcept {
+  if (!is_standing()) return nullptr;
+  waiter& who = *std::exchange(standing_, nullptr);
+  const bool was_waiting = who.leave();
+  for_each([](kept_case& one) { one.place_.reset(); });
+  if (was_waiting) return &who;
+  hand_on();
+  for_each([&](kept_case& one) {
+    if (one.number_ == who.event()) in_hand_ = &one;
+  });
+  return nullptr;
+}
+
+inline void rotation::hand_on() noexcept {
+  if (in_hand_ != nullptr) std::exchange(in_hand_, nullptr)->list().wake_one();
+}
+
+inline void rotation::unlink(kept_case& one) noexcept {
+  one.place_.reset(); // (I3)
+  one.set_ = nullptr;
+  one.before_->behind_ = one.behind_;
+  one.behind_->before_ = one.before_;
+  if (turn_ == &one) turn_ = one.behind_;
+  if (--size_ == 0) turn_ = nullptr;
+}
+
+} // namespace mailroom::inline MAILROOM_ABI::detail
+
+#endif // MAILROOM_MAILBOX_ROTATION_HPP
+
+// ---- <mailroom/mailbox/selector.hpp>
+
+#ifndef MAILROOM_MAILBOX_SELECTOR_HPP
+#define MAILROOM_MAILBOX_SELECTOR_HPP
+
+// A set of mailboxes that changes while the program runs, for one thread or one event loop: a
+// select that is kept, and a descriptor for epoll, poll and asio.
+//
+//      selector all;
+//      auto first = all.add(on_pop(orders, [](order&& next) { ... }));
+//      auto second = all.add(on_pop(prices, [](price&& next) { ... }));
+//
+//      while (all.select(token) == queue_status::success) {}          a thread, which sleeps
+//
+//      poll(all.native_handle()), and whenever it is readable:        an event loop
+//      while (all.try_select() == queue_status::success) {}
+//
+// Use it       where one thread serves mailboxes that come and go; where it waits for sockets too.
+// Instead use  select, where the mailboxes are known when the program is written: it allocates
+//              nothing, and waits for times and stops as for any other case;
+//              coroutines (async.hpp), for thousands: here, to wait takes a lock for each.
+//
+// A case stays until it is cancelled, or its mailbox is drained (for a push: closed): then it
+// leaves the set by itself, and the mailbox may go. The cases take turns: one that is ready is
+// carried out before any other is for the second time. How one is chosen is in rotation.hpp.
+//
+// A coroutine that waits in one of the mailboxes may be resumed inside of a call of the selector.
+// There it must not use the selector; its promise can have it resumed elsewhere (async.hpp).
+//
+//      the selector                          the descriptor        the mailboxes
+//      looks: nothing                        readable              pushes find nobody
+//      stands in all lists, looks: nothing   lowered: not          pushes find its places
+//      is woken by the first of them         raised: readable      pushes find nobody
+//      looks: leaves all lists, a handler
+//
+// Invariants
+//   (I1)  an open descriptor is readable, unless the selector stands in the lists as its doorbell
+//         and has not been woken: from a try_select that answers empty or closed to the next event
+//   (I2)  while a handler runs the selector stands nowhere and has no wake-up in hand: what comes
+//         meanwhile wakes others
+//   (I3)  nobody waits on `busy`: that state ends without a wake-up
+//
+// Decision: the descriptor is made when it is first asked for: a thread that sleeps needs none.
+// Decision: a case belongs to its registration, and the selector only links them: either may be
+//   destroyed first.
+//
+// Sources: Schmidt, Reactor, in Pattern Languages of Program Design, 1995 (handlers that come and
+// go, and one loop that waits for what they handle).
+
+#include <algorithm>    // min
+#include <chrono>       // duration, time_point
+#include <cstddef>      // size_t
+#include <cstdlib>      // abort
+#include <memory>       // make_unique, unique_ptr
+#include <system_error> // generic_category, system_error
+#include <utility>      // move
+
+namespace mailroom::inline MAILROOM_ABI {
+
+class selector {
+public:
+  using native_handle_type = detail::descriptor::native_type;
+  class registration;
+
+  /// An empty set. It is destroyed by its owner, perhaps in a handler; its cases may stay behind.
+  selector() = default;
+  selector(const selector&) = delete;
+  selector& operator=(const selector&) = delete;
+
+  // ---- The set
+
+  /// Takes in an on_pop or an on_push. The handler of a push puts the next message where the last
+  /// one was, or cancels.
+  ///
+  /// Caller    the owner, also from a handler. The mailbox must be there as long as the case is in
+  ///           the set
+  /// Progress  blocking: on the locks of the lists, where an empty try_select was the last call
+  /// Cost      one allocation; a system call where the descriptor is not readable
+  /// Throws    what the allocation, and the move of the handler, throw
+  /// Returns   what it is cancelled with
+  template <detail::select_case Case>
+  registration add(Case one);
+
+  /// How many cases are in it.
+  std::size_t size() const noexcept { return cases_.size(); }
+
+  // ---- For an event loop
+
+  /// What poll and its kind wait for: while it is readable, try_select may find something. It is
+  /// the selector's: nobody else reads or closes it. Only where the system has such descriptors.
+  ///
+  /// Caller    the owner
+  /// Throws    std::system_error, by the first call
+  template <class Descriptor = detail::descriptor>
+    requires(Descriptor::is_supported)
+  native_handle_type native_handle();
+
+  /// Carries out one case, if one is ready.
+  ///
+  /// Caller    the owner, also from a handler; as for each mailbox's pop or push
+  /// Progress  as the pops and pushes; with a descriptor, blocking: on the locks of the lists,
+  ///           where it finds nothing
+  /// Cost      the attempts. With a descriptor, the first that finds nothing: a system call, a
+  ///           lock for each case, a fence (over spsc_queue one for all threads), and the attempts
+  ///           again; the next that finds something: a lock for each case, and a system call where
+  ///           no event has raised the descriptor
+  /// Throws    what the handler throws, whose message is consumed; what a push's copy throws
+  /// Orders    as the pop or push
+  /// Returns   success; empty; closed if the set is empty; busy if a mailbox was, and none ready
+  queue_status try_select();
+
+  // ---- For a thread
+
+  /// Carries out one case; waits for one.
+  ///
+  /// Progress  blocking: waits for the first case, or the stop
+  /// Returns   success; closed; stopped. Otherwise as try_select
+  template <stoppable_token S = never_stop>
+  queue_status select(S token = {}) {
+    return select_or_wait(detail::no_deadline{}, token);
+  }
+
+  /// The same until a point in time, on any clock, or for a duration.
+  ///
+  /// Progress  blocking: waits for the first case, the deadline, or the stop
+  /// Returns   success; closed; stopped; timeout, never early
+  template <class Rep, class Period, stoppable_token S = never_stop>
+  queue_status try_select_for(std::chrono::duration<Rep, Period> timeout, S token = {}) {
+    return select_or_wait(detail::steady_deadline{timeout}, token);
+  }
+  template <class Clock, class Duration, stoppable_token S = never_stop>
+  queue_status try_select_until(std::chrono::time_point<Clock, Duration> deadline, S token = {}) {
+    return select_or_wait(detail::deadline_at(deadline), token);
+  }
+
+private:
+  using outcome = detail::rotation::outcome;
+
+  /// Who waits while an event loop does.
+  class doorbell final : public detail::waiter {
+  public:
+    detail::descriptor wire;
+
+  private:
+    bool wake() noexcept override {
+      wire.raise();
+      return false;
+    }
+  };
+
+  /// Leaves the lists, and hands on a wake-up that was not used. (I2)
+  struct departure {
+    selector& all;
+    bool is_needed = true;
+    ~departure() {
+      if (!is_needed) return;
+      all.withdraw();
+      all.cases_.hand_on();
+    }
+  };
+
+  template <class Deadline, stoppable_token S>
+  queue_status select_or_wait(const Deadline& deadline, const S& token);
+  template <class Deadline, stoppable_token S>
+  outcome look_for_a_while(const Deadline& deadline, const S& token);
+  template <class Deadline, stoppable_token S>
+  outcome sleep(const Deadline& deadline, const S& token);
+  template <class Deadline, stoppable_token S>
+  outcome look(const Deadline& deadline, const S& token);
+  outcome look_or_ring();
+  static queue_status carry_out(const outcome& found);
+  void withdraw() noexcept;
+
+  doorbell bell_;
+  detail::rotation cases_; // the last: its end leaves the lists
+};
+
+/// The right of a case to be in a selector; given back when it is destroyed or cancelled.
+class [[nodiscard]] selector::registration {
+public:
+  /// Of no case.
+  registration() noexcept = default;
+  registration(registration&& other) noexcept = default;
+  registration& operator=(registration&& other) noexcept {
+    if (this != &other) {
+      cancel();
+      one_ = std::move(other.one_);
+    }
+    return *this;
+  }
+
+  /// Cancels.
+  ~registration() { cancel(); }
+
+  /// Takes the case out of the set, if it is still in one, and destroys it; while its handler runs,
+  /// when that has returned.
+  ///
+  /// Caller    the owner of the selector, also from any handler
+  /// Progress  blocking: on the lock of a list
+  void cancel() noexcept { detail::kept_case::cancel(std::move(one_)); }
+
+  /// Is the case in a set? Not after cancel(), nor once its mailbox is drained.
+  bool is_active() const noexcept { return one_ != nullptr && one_->is_in_a_set(); }
+
+private:
+  friend class selector;
+  explicit registration(std::unique_ptr<detail::kept_case> one) noexcept : one_{std::move(one)} {}
+
+  std::unique_ptr<detail::kept_case> one_;
+};
+
+// ---- Definitions, in the order of the class
+
+namespace detail {
+
+/// Does a handler hear of it when the case is carried out?
+template <class Case>
+inline constexpr bool is_heard = true;
+template <class Box, class U>
+inline constexpr bool is_heard<push_case<Box, U, nothing>> = false;
+
+[[noreturn]] inline void throw_no_descriptor([[maybe_unused]] int error) {
+#if MAILROOM_EXCEPTIONS
+  throw std::system_error{error, std::generic_category(), "mailroom: no descriptor for a selector"};
+#else
+  std::abort();
+#endif
+}
+
+} // namespace detail
+
+template <detail::select_case Case>
+selector::registration selector::add(Case one) {
+  static_assert(Case::is_event,
+                "mailroom: a selector takes on_pop and on_push; a time or a stop is "
+                "an argument of its select");
+  static_assert(detail::is_heard<Case>, "mailroom: a push in a selector needs a handler, which "
+                                        "brings the next message or cancels");
+  auto made = std::make_unique<detail::kept_case_of<Case>>(std::move(one));
+  withdraw(); // the new one may be ready: (I1)
+  cases_.add(*made);
+  return registration{std::move(made)};
+}
+
+template <class Descriptor>
+  requires(Descriptor::is_supported)
+selector::native_handle_type selector::native_handle() {
+  Descriptor& wire = bell_.wire;
+  if (!wire.is_open()) {
+    const int error = wire.open();
+    if (error != 0) detail::throw_no_descriptor(error);
+  }
+  return wire.native();
+}
+
+inline queue_status selector::try_select() { return carry_out(look_or_ring()); }
+
+template <class Deadline, stoppable_token S>
+queue_status selector::select_or_wait(const Deadline& deadline, const S& token) {
+  outcome found = look_for_a_while(deadline, token);
+  if (detail::is_unfinished(found.status)) found = sleep(deadline, token);
+  return carry_out(found);
+}
+
+template <class Deadline, stoppable_token S>
+selector::outcome selector::look_for_a_while(const Deadline& deadline, const S& token) {
+  const departure leaves{*this};
+  withdraw();
+  outcome found = look(deadline, token);
+  if constexpr (detail::longest_spin != 0) {
+    const detail::nanoseconds end = detail::now() + detail::longest_spin / 4;
+    while (detail::is_unfinished(found.status) && detail::now() < end) {
+      detail::relax();
+      found = look(deadline, token);
+    }
+  }
+  return found;
+}
+
+template <class Deadline, stoppable_token S>
+selector::outcome selector::sleep(const Deadline& deadline, const S& token) {
+  detail::sleeper self;
+  const departure leaves{*this};
+  const detail::stop_watch<S, detail::unparking> watch{token, detail::unparking{&self}};
+  cases_.count_waits();
+  for (;;) {
+    self.begin();
+    cases_.stand(self);
+    outcome found = look(deadline, token);
+    while (found.status == queue_status::busy) {
+      detail::yield(); // (I3)
+      found = look(deadline, token);
+    }
+    if (found.status != queue_status::empty) return found;
+    self.park(std::min(deadline.wake_at(), watch.look_again_at()));
+    withdraw();
+  }
+}
+
+/// The end of the wait is looked for first, so that whatever happened before the stop or the
+/// deadline is still found.
+template <class Deadline, stoppable_token S>
+selector::outcome selector::look(const Deadline& deadline, const S& token) {
+  const bool is_stopped = token.stop_requested();
+  const bool is_late = !is_stopped && deadline.expired();
+  const outcome found = cases_.look();
+  if (!detail::is_unfinished(found.status)) return found;
+  if (is_stopped) return {nullptr, queue_status::stopped};
+  return is_late ? outcome{nullptr, queue_status::timeout} : found;
+}
+
+/// Looks; before it says that there is nothing, it looks again with a lowered descriptor.
+inline selector::outcome selector::look_or_ring() {
+  departure leaves{*this};
+  for (;;) {
+    const outcome found = cases_.look();
+    const bool is_quiet =
+        found.status == queue_status::empty || found.status == queue_status::closed;
+    if (!is_quiet || !bell_.wire.is_open()) return found;
+    if (cases_.is_standing() && !cases_.is_woken()) {
+      leaves.is_needed = false;
+      return found;
+    }
+    withdraw();
+    bell_.wire.lower();
+    bell_.begin();
+    cases_.count_waits();
+    cases_.stand(bell_);
+  }
+}
+
+/// Calls the handler, which may destroy the selector.
+inline queue_status selector::carry_out(const outcome& found) {
+  if (found.which != nullptr) detail::kept_case::carry_out(*found.which);
+  return found.status;
+}
+
+/// Leaves the lists. Where that ends the wait of the doorbell, nobody else raises it. (I1)
+inline void selector::withdraw() noexcept {
+  if (cases_.withdraw() == &bell_) bell_.wire.raise();
+}
+
+} // namespace mailroom::inline MAILROOM_ABI
+
+#endif // MAILROOM_MAILBOX_SELECTOR_HPP
 
 // ---- <mailroom/mailbox/channel.hpp>
 
@@ -8479,7 +9785,7 @@ select_result try_select(Cases&&... cases) {
 #include <type_traits> // is_nothrow_move_assignable
 #include <utility>     // forward, move, swap
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <class Mailbox>
 class weak_producer;
@@ -8834,7 +10140,7 @@ channel_ends<mailbox<T, Queue, Wait>> channel(Size capacity) {
   return channel<T, Queue, Wait>(mailbox_options{.capacity = static_cast<std::size_t>(capacity)});
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_MAILBOX_CHANNEL_HPP
 
@@ -8912,7 +10218,7 @@ channel_ends<mailbox<T, Queue, Wait>> channel(Size capacity) {
 #if defined(__cpp_lib_coroutine)
 #include <coroutine> // coroutine_handle
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// A promise that says itself where and when its coroutine is resumed.
 template <class Promise>
@@ -8936,6 +10242,10 @@ public:
   answer take_answer() noexcept { return std::move(taken_); }
   wait_list& list() noexcept { return mailbox_access::not_empty(*box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(*box_); }
+  void enter(presence& self) noexcept {
+    mailbox_access::enter(*box_, self, "async_pop", station::consuming);
+    self.keep_name();
+  }
   void count_wait() noexcept { mailbox_access::count_pop_wait(*box_); }
 
 private:
@@ -8959,6 +10269,10 @@ public:
   answer take_answer() noexcept { return is_in_; }
   wait_list& list() noexcept { return mailbox_access::not_full(*box_); }
   void order_before_attempt() noexcept { mailbox_access::order_before_attempt(*box_); }
+  void enter(presence& self) noexcept {
+    mailbox_access::enter(*box_, self, "async_push", station::producing);
+    self.keep_name();
+  }
   void count_wait() noexcept { mailbox_access::count_push_wait(*box_); }
 
 private:
@@ -9016,6 +10330,7 @@ private:
   void (*go_on_)(std::coroutine_handle<>) = nullptr;
   atomic<std::uint32_t> phase_{running};
   std::optional<wait_list::place> place_;
+  [[no_unique_address]] presence presence_;
   std::optional<stop_watch<S, end_of_wait>> stop_;
 };
 
@@ -9068,7 +10383,8 @@ template <class Attempt, class S>
 bool awaiter<Attempt, S>::run() {
   for (;;) {
     (void)phase_.exchange(running, acquire); // (S) (N)
-    if (place_) {                            // the look that follows uses the wake-up
+    attempt_.enter(presence_);
+    if (place_) { // the look that follows uses the wake-up
       (void)leave();
       place_.reset();
     }
@@ -9077,6 +10393,7 @@ bool awaiter<Attempt, S>::run() {
     attempt_.order_before_attempt();
     if (look()) {
       withdraw();
+      presence_.leave();
       return true;
     }
     std::uint32_t expected = running;
@@ -9120,7 +10437,7 @@ void awaiter<Attempt, S>::go_on(std::coroutine_handle<> who) {
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // defined(__cpp_lib_coroutine)
 
@@ -9157,7 +10474,7 @@ void awaiter<Attempt, S>::go_on(std::coroutine_handle<> who) {
 #include <string>      // string, to_string
 #include <string_view> // string_view
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// How topic names and filters are read.
 enum class dialect : unsigned char { exact, nats, mqtt, amqp };
@@ -9368,7 +10685,7 @@ inline void check_topic(std::string_view name, dialect rules) {
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_FILTER_SYNTAX_HPP
 
@@ -9406,7 +10723,7 @@ inline void check_topic(std::string_view name, dialect rules) {
 #include <span>        // span
 #include <string_view> // string_view
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Lays a filter beside words. `fits(token, word)` says whether a token that stands for one word
 /// can stand for this one; `tell(n, from, behind)` is told which words the wildcard number n takes,
@@ -9556,7 +10873,7 @@ constexpr void capture(std::string_view body, std::string_view topic, dialect ru
       .succeeds();
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_FILTER_MATCH_HPP
 
@@ -9609,7 +10926,7 @@ constexpr void capture(std::string_view body, std::string_view topic, dialect ru
 #include <cstddef>     // size_t
 #include <string_view> // string_view
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 constexpr bool is_several(const token_cursor& at) noexcept {
   return at.kind() == token_kind::many || at.kind() == token_kind::some;
@@ -9841,7 +11158,7 @@ constexpr bool cover(std::string_view wide, std::string_view narrow, dialect rul
   return covers_tail(outer, inner, needs_one ? token_kind::some : token_kind::many);
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_FILTER_RELATION_HPP
 
@@ -9889,7 +11206,7 @@ constexpr bool cover(std::string_view wide, std::string_view narrow, dialect rul
 #include <string>      // string
 #include <string_view> // string_view
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 class topic_filter {
 public:
@@ -10064,7 +11381,7 @@ inline void topic_filter::check_dialect_of(const topic_filter& other) const {
   }
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_FILTER_HPP
 
@@ -10107,7 +11424,7 @@ inline void topic_filter::check_dialect_of(const topic_filter& other) const {
 #include <cstdint> // uint32_t
 #include <utility> // move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Knows which readers are between their two steps.
 class grace_period {
@@ -10192,7 +11509,7 @@ private:
   atomic<T*> current_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_SNAPSHOT_HPP
 
@@ -10223,7 +11540,7 @@ private:
 #include <utility>     // forward, move
 #include <vector>      // vector
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// Entries have a member name() and a constructor that takes the name first.
 template <class Entry>
@@ -10287,7 +11604,7 @@ private:
   atomic<const table*> current_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_NAME_TABLE_HPP
 
@@ -10311,7 +11628,7 @@ private:
 #include <concepts> // same_as
 #include <utility>  // move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 namespace detail {
 
@@ -10348,7 +11665,7 @@ auto patience_of(S token) {
 template <class... Limits>
 concept wait_limit = requires(Limits... limits) { detail::patience_of(limits...); };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_PATIENCE_HPP
 
@@ -10373,7 +11690,7 @@ concept wait_limit = requires(Limits... limits) { detail::patience_of(limits...)
 #include <type_traits> // is_invocable
 #include <utility>     // move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 struct subscription_options {
   std::size_t capacity = 1024;        ///< messages that wait at most
@@ -10438,7 +11755,7 @@ template <class F, class T>
 concept handler_of = takes_delivery<F, T> || takes_message<F, T>;
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_DELIVERY_HPP
 
@@ -10474,7 +11791,7 @@ concept handler_of = takes_delivery<F, T> || takes_message<F, T>;
 #include <cstdint> // uint32_t
 #include <utility> // forward
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// A handler that the current thread is running, and the one around it.
 struct handler_frame {
@@ -10620,7 +11937,7 @@ inline bool handler_gate::excuse_own_handlers() noexcept {
   return is_inside;
 }
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_HANDLER_GATE_HPP
 
@@ -10643,7 +11960,7 @@ inline bool handler_gate::excuse_own_handlers() noexcept {
 #include <string_view> // string_view
 #include <utility>     // forward, move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 template <class T>
 class subscriber;
@@ -10754,7 +12071,7 @@ private:
   const ref<subscriber_list<T>> list_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_SUBSCRIBER_HPP
 
@@ -10775,7 +12092,7 @@ private:
 #include <optional> // optional
 #include <utility>  // as_const, move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// A subscriber with a mailbox.
 template <class T>
@@ -10916,7 +12233,7 @@ private:
   atomic<std::uint64_t> told_;
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_QUEUED_SUBSCRIBER_HPP
 
@@ -10933,7 +12250,7 @@ private:
 #include <optional> // optional
 #include <utility>  // as_const, forward, in_place, move
 
-namespace mailroom::inline v0::detail {
+namespace mailroom::inline MAILROOM_ABI::detail {
 
 /// A subscriber whose handler runs in the publisher's thread.
 template <class T, class F>
@@ -10969,7 +12286,7 @@ private:
   std::optional<F> handler_; // none once cancelled
 };
 
-} // namespace mailroom::inline v0::detail
+} // namespace mailroom::inline MAILROOM_ABI::detail
 
 #endif // MAILROOM_TOPIC_DIRECT_SUBSCRIBER_HPP
 
@@ -10999,7 +12316,7 @@ private:
 #include <utility>     // forward
 #include <vector>      // vector
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What became of a published message.
 struct publish_result {
@@ -11192,7 +12509,7 @@ publish_result destinations<T>::publish(envelope<T>& sent,
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_DESTINATIONS_HPP
 
@@ -11231,7 +12548,7 @@ publish_result destinations<T>::publish(envelope<T>& sent,
 #include <utility>     // move, pair
 #include <vector>      // erase_if, vector
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// What was left when the wait for the end of a dispatcher was over.
 struct close_report {
@@ -11473,7 +12790,7 @@ typename routing<T>::rebuilt routing<T>::rebuild_matching(const topic_filter& fi
 }
 
 } // namespace detail
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_ROUTING_HPP
 
@@ -11495,7 +12812,7 @@ typename routing<T>::rebuilt routing<T>::rebuild_matching(const topic_filter& fi
 #include <optional> // optional
 #include <utility>  // exchange, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 /// Keep it: a subscription that is thrown away is cancelled at once.
 template <message T>
@@ -11608,7 +12925,7 @@ private:
   detail::queued_subscriber<T>* box_ = nullptr; // the same, if it has a mailbox
 };
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_SUBSCRIPTION_HPP
 
@@ -11654,7 +12971,7 @@ private:
 #include <type_traits> // decay
 #include <utility>     // exchange, forward, move
 
-namespace mailroom::inline v0 {
+namespace mailroom::inline MAILROOM_ABI {
 
 template <message T>
 class dispatcher;
@@ -11911,7 +13228,7 @@ publish_result dispatcher<T>::send(std::string_view name, U&& value, const Limit
   return list->publish(sent, limit);
 }
 
-} // namespace mailroom::inline v0
+} // namespace mailroom::inline MAILROOM_ABI
 
 #endif // MAILROOM_TOPIC_DISPATCHER_HPP
 
@@ -11924,7 +13241,8 @@ publish_result dispatcher<T>::send(std::string_view name, U&& value, const Limit
 //
 //      queue/     never waits            spsc_queue, mpmc_queue, mpmc_ticket_queue, mpsc_queue,
 //                                        intrusive_mpsc_queue, broadcast_queue
-//      mailbox/   waits and closes       mailbox over any queue, select, channel, coroutines
+//      mailbox/   waits and closes       mailbox over any queue, select, selector, channel,
+//                                        coroutines
 //      topic/     fans out               topic_filter, dispatcher, subscription, topic
 //      core/      the words they share   queue_status, expected, message, queue_facts, wait_policy
 //

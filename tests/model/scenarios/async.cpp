@@ -128,6 +128,7 @@ public:
   answer take_answer() const noexcept { return has_one_; }
   mailroom::detail::wait_list& list() noexcept { return all_->handed_out.list(); }
   void order_before_attempt() noexcept { all_->handed_out.order_before_look(); }
+  void enter(mailroom::detail::presence&) noexcept {}
   void count_wait() noexcept { all_->handed_out.count_wait(); }
 
 private:

@@ -53,6 +53,7 @@ struct hesitant {
 
   atomic<unsigned> state;
   event not_empty_;
+  mailroom::detail::visitors visitors_{mailroom::arity::many, mailroom::arity::many, ""};
 
   expected<unsigned, queue_status> try_pop() {
     const unsigned seen = state.load(acquire);

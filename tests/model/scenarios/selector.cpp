@@ -27,6 +27,7 @@ struct counter {
 
   atomic<unsigned> tickets;
   event not_empty_;
+  mailroom::detail::visitors visitors_{mailroom::arity::many, mailroom::arity::many, ""};
 
   expected<unsigned, queue_status> try_pop() {
     unsigned seen = tickets.load(acquire);

@@ -163,7 +163,7 @@ public:
 
 // ---- Numbers that suit a machine; here, small ones that keep every path
 
-inline constexpr std::size_t line_bytes = 16; // two numbers and their end: calls cross lines
+inline constexpr std::size_t line_bytes = 16;    // two numbers and their end: calls cross lines
 inline constexpr std::uint32_t longest_spin = 2; // one look or two
 inline constexpr std::uint32_t shortest_spin = 2;
 inline constexpr int looks_per_clock = 1;
