@@ -12432,7 +12432,9 @@ queue_status destination<T>::offer_from(std::size_t first, envelope<T>& sent, tr
     const queue_status status = member.offer(sent, how, dropped);
     if (status == queue_status::closed) continue;
     if (status != queue_status::full || !member.queue()->blocks()) return status;
-    return worth_waiting(first) != nullptr ? queue_status::busy : status;
+    if (worth_waiting(first) != nullptr) return queue_status::busy;
+    if (member.runs_here()) return status;
+    // otherwise it has left since
   }
   return queue_status::closed;
 }

@@ -204,7 +204,7 @@ TEST_CASE("publish stops no publish; a change waits while it takes the list, or 
   const std::string taking = each_of({"subscribe", "cancel of another", "cancel", "close"},
                                      {"snapshot.hpp load .. snapshot.hpp fetch_sub"});
   const std::string running =
-      each_of({"cancel", "close"}, {"subscriber.hpp load .. subscriber.hpp fetch_sub"});
+      each_of({"cancel", "close"}, {"handler_gate.hpp load .. handler_gate.hpp fetch_sub"});
   check(test::examine_publishing(), {{"publish after a change", taking},
                                      {"publish to a handler", running},
                                      {"publish by a known name", taking},

@@ -123,7 +123,7 @@ void failing_one_hands_on() {
          try {
            unsigned looks = 0;
            (void)all.handed_out.await(steady_deadline{soon}, never_stop{}, [&] {
-             if (++looks == 4) throw looks;
+             if (++looks == 3) throw looks;
              return queue_status::empty;
            });
          } catch (unsigned) {
@@ -139,7 +139,7 @@ void busy_one_hands_on() {
   atomic<unsigned> in_the_middle{1};
   const auto wait = [&](const auto& deadline, auto take) {
     return all.handed_out.await(deadline, never_stop{}, [&, looks = 0U]() mutable {
-      return ++looks < 3 ? queue_status::empty : take();
+      return ++looks < 2 ? queue_status::empty : take();
     });
   };
   run({[&] {
