@@ -1031,6 +1031,44 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: an iterator that throws costs nothing that w
   CHECK_FALSE(mail.pop().has_value());
 }
 
+TEST_CASE_TEMPLATE_DEFINE("mailbox: consume_all hands over what is there, in place, and no more",
+                          Flavor, consumed) {
+  box<Flavor, 5> mail;
+  std::vector<int> seen;
+  const auto note = [&](int&& value) { seen.push_back(value); };
+  CHECK(mail.consume_all(note) == 0);
+  put(mail, 1, 3);
+  CHECK(mail.consume_all(note) == 3);
+  CHECK(seen == numbers(1, 3));
+  put(mail, 4, 3);
+  const auto fail_at_5 = [&](int&& value) {
+    note(std::move(value));
+    if (value == 5) throw test::boom{};
+  };
+  CHECK_THROWS_AS((void)mail.consume_all(fail_at_5), test::boom);
+  CHECK(seen == numbers(1, 5)); // 5 is consumed, and 6 is still there
+  mail.close();
+  CHECK_FALSE(mail.is_drained());
+  CHECK(mail.consume_all(note) == 1);
+  CHECK(mail.is_drained());
+  CHECK(mail.consume_all(note) == 0);
+  CHECK(seen == numbers(1, 6));
+  CHECK(mail.stats().popped == 6);
+}
+
+TEST_CASE_TEMPLATE_DEFINE("mailbox: consume_all tells all producers that wait of the room", Flavor,
+                          consumed_for_all) {
+  box<Flavor, 3> mail;
+  put(mail, 0, 3);
+  several pushes{producers<decltype(mail)>, [&](int number) { return mail.push(3 + number); }};
+  wait_for_pushes(mail, producers<decltype(mail)>);
+  int count = 0;
+  CHECK(mail.consume_all([&](int&&) { ++count; }) >= 3);
+  for (const bool is_in : pushes.get()) CHECK(is_in);
+  count += static_cast<int>(take_all(mail).size());
+  CHECK(count == 3 + producers<decltype(mail)>);
+}
+
 TEST_CASE_TEMPLATE_DEFINE("mailbox: pop_n waits for one message and takes what is there", Flavor,
                           pop_n) {
   box<Flavor, 7> mail;
@@ -1364,6 +1402,8 @@ TEST_CASE_TEMPLATE_DEFINE("mailbox: R-39: at rest the statistics are exact", Fla
   TEST_CASE_TEMPLATE_INVOKE(range_converts, __VA_ARGS__);                                          \
   TEST_CASE_TEMPLATE_INVOKE(range_closed, __VA_ARGS__);                                            \
   TEST_CASE_TEMPLATE_INVOKE(range_throws, __VA_ARGS__);                                            \
+  TEST_CASE_TEMPLATE_INVOKE(consumed, __VA_ARGS__);                                                \
+  TEST_CASE_TEMPLATE_INVOKE(consumed_for_all, __VA_ARGS__);                                        \
   TEST_CASE_TEMPLATE_INVOKE(pop_n, __VA_ARGS__);                                                   \
   TEST_CASE_TEMPLATE_INVOKE(pop_n_wakes, __VA_ARGS__);                                             \
   TEST_CASE_TEMPLATE_INVOKE(pop_n_throws, __VA_ARGS__);                                            \

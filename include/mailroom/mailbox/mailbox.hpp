@@ -37,8 +37,8 @@
 //   and every pop looks there anyway, so that it costs nothing when nobody waits.
 // Decision: the first attempt of a push or a pop, and the look for sleepers behind it, are inline;
 //   what waits and what wakes is kept out of line. Inline too, it costs every call its registers.
-// Decision: run takes its messages out one by one, not by the queue's consume_all. Handled where
-//   they are, they would keep a slow handler's room from the producers, or a spare cell each.
+// Decision: run takes its messages out one by one, not by consume_all. Handled where they are, they
+//   would keep a slow handler's room from the producers.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
@@ -264,6 +264,16 @@ public:
   /// Returns   how many; 0 once closed and drained, stopped, or if max is 0
   template <std::output_iterator<T> O, stoppable_token S = never_stop>
   std::size_t pop_n(O out, std::size_t max, S token = {});
+
+  /// Hands what is there to `handler`, in place, as T&&, without waiting. Producers that wait are
+  /// told of the room at the end of the call, so the handler must not wait for one of them.
+  ///
+  /// Progress  as the queue's consume_all, if the handler is; but where a select or a coroutine
+  ///           waits for room, blocking: on the lock of their list
+  /// Throws    what `handler` throws; the message that it was given is consumed, the others stay
+  /// Returns   how many were handed over; 0 also when it is drained, which is_drained() tells
+  template <message_handler<T> F>
+  std::size_t consume_all(F&& handler);
 
   /// Hands every message to `handler` as T&&, waiting for the next one.
   ///
@@ -500,6 +510,14 @@ std::size_t mailbox<T, Queue, Wait>::pop_n(O out, std::size_t max, S token) {
   const announcement announced{*this,
                                not_full_}; // after the pops, also if one throws in the middle
   return 1 + queue_.try_pop_n(++out, max - 1);
+}
+
+template <message T, class Queue, class Wait>
+template <message_handler<T> F>
+std::size_t mailbox<T, Queue, Wait>::consume_all(F&& handler) {
+  const detail::presence here{visitors_, "consume_all", station::consuming};
+  const announcement announced{*this, not_full_}; // after the handler, also if it throws
+  return queue_.consume_all(std::forward<F>(handler));
 }
 
 template <message T, class Queue, class Wait>
