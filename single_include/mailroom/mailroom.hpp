@@ -9552,10 +9552,11 @@ private:
   class doorbell final : public detail::waiter {
   public:
     detail::descriptor wire;
+    void ring() noexcept { wire.raise(); }
 
   private:
     bool wake() noexcept override {
-      wire.raise();
+      ring();
       return false;
     }
   };
@@ -9749,7 +9750,7 @@ inline queue_status selector::carry_out(const outcome& found) {
 
 /// Leaves the lists. Where that ends the wait of the doorbell, nobody else raises it. (I1)
 inline void selector::withdraw() noexcept {
-  if (cases_.withdraw() == &bell_) bell_.wire.raise();
+  if (cases_.withdraw() == &bell_) bell_.ring();
 }
 
 } // namespace mailroom::inline MAILROOM_ABI
@@ -11642,9 +11643,8 @@ private:
 // Decision: one name with a limit behind, not publish_for and publish_until: what is published is
 //   an argument of its own, so that nothing can be taken for anything else.
 
-#include <chrono>   // duration, time_point
-#include <concepts> // same_as
-#include <utility>  // move
+#include <chrono>  // duration, time_point
+#include <utility> // move
 
 namespace mailroom::inline MAILROOM_ABI {
 
@@ -11749,7 +11749,8 @@ struct handler_failure {
   const T& value;           ///< as the handler has left it
   std::uint64_t sequence;   ///< as in delivery
   std::string_view topic;   ///< likewise
-  const char* subscription; ///< its name, from the options
+  const char* subscription; ///< its name, from the options; empty for on(), which has none
+  std::string_view filter;  ///< and what it was subscribed to
 };
 
 namespace detail {
@@ -11996,7 +11997,9 @@ template <class T>
 class subscriber_list : public counted {
 public:
   explicit subscriber_list(error_hook<T> told) noexcept : on_error{std::move(told)} {}
+  /// Gives it no message any more; the one forgets it, the other knows it while it is emptied.
   virtual void remove(subscriber<T>& gone) noexcept = 0;
+  virtual void retire(subscriber<T>& ended) noexcept = 0;
 
   const error_hook<T> on_error;
 };
@@ -12053,25 +12056,28 @@ public:
   void cancel() noexcept {
     this->refuse();
     close();
-    leave_list();
+    list_->remove(*this);
     const bool nobody_runs = this->wait_for_handlers();
     drop_messages();
     if (nobody_runs) this->drop_handler_once();
   }
 
 protected:
-  void leave_list() noexcept { list_->remove(*this); }
+  /// Gets no message any more; what is queued is still to be taken.
+  void retire() noexcept { list_->retire(*this); }
 
   /// Calls a handler with a message. What it throws goes to the dispatcher's on_error, if there is
   /// one.
   template <class Call>
-  void call_handler(const T& value, std::uint64_t sequence, std::string_view topic, Call&& call) {
+  void call_handler([[maybe_unused]] const T& value, [[maybe_unused]] std::uint64_t sequence,
+                    [[maybe_unused]] std::string_view topic, Call&& call) {
 #if MAILROOM_EXCEPTIONS
     if (list_->on_error) {
       try {
         std::forward<Call>(call)();
       } catch (...) {
-        list_->on_error({std::current_exception(), value, sequence, topic, name_});
+        list_->on_error(
+            {std::current_exception(), value, sequence, topic, name_, filter_.pattern()});
       }
       return;
     }
@@ -12171,7 +12177,7 @@ public:
 
   void drain() noexcept override {
     box_.close();
-    this->leave_list();
+    this->retire();
     if (!this->runs_here()) this->wait_for_runs();
   }
   bool is_open() const noexcept override { return !box_.is_closed(); }
@@ -12216,10 +12222,7 @@ private:
     }
   }
 
-  void drop_messages() noexcept override {
-    while (box_.try_pop()) {
-    }
-  }
+  void drop_messages() noexcept override { box_.close(discard); }
   void drop_handler() noexcept override {}
 
   /// Messages that the policy discards during an offer; counted however the offer ends.
@@ -12366,7 +12369,8 @@ struct destination {
   /// Returns   what the member answered; busy for full, if that is worth waiting for
   queue_status offer(envelope<T>& sent, transfer how, std::size_t& dropped) const;
 
-  /// Waits until one of them has it, for a moment for each that is worth it.
+  /// Waits until one of them has it, or the limit is over; for one member of several a millisecond
+  /// at a time, by turns.
   ///
   /// Returns   what the member answered; timeout; stopped
   template <class Deadline, stoppable_token S>
@@ -12425,42 +12429,41 @@ template <class Deadline, stoppable_token S>
 queue_status destination<T>::await(envelope<T>& sent, transfer how,
                                    const patience<Deadline, S>& limit, std::size_t& dropped) const {
   constexpr std::chrono::milliseconds moment{1};
-  for (;;) {
-    const std::size_t turn = turns ? turns->turn.load(memory_order::relaxed) : 0; // (I2)
-    queued_subscriber<T>* const one = worth_waiting(turn);
-    queue_status status = queue_status::timeout;
+  for (std::size_t turn = 0;; ++turn) {
+    const queue_status verdict = limit.verdict(); // before the attempts: room comes before the end
+    queued_subscriber<T>* const one =
+        verdict == queue_status::success ? worth_waiting(turn) : nullptr;
     if (one != nullptr && members.size() == 1) {
       return one->offer_until(sent, how, limit.deadline, limit.token);
     }
+    queue_status status = queue_status::timeout;
     if (one != nullptr) status = one->offer_until(sent, how, steady_deadline{moment}, limit.token);
-    if (status == queue_status::timeout || status == queue_status::closed) {
-      status = offer_from(first_with_room(turn), sent, how, dropped);
-    }
+    if (status != queue_status::success) status = offer_from(turn, sent, how, dropped);
     if (status != queue_status::busy) return status;
-    const queue_status verdict = limit.verdict();
     if (verdict != queue_status::success) return verdict;
   }
 }
 
+/// Members that have left are passed over, also one that was found full before it left.
 template <class T>
 queue_status destination<T>::offer_from(std::size_t first, envelope<T>& sent, transfer how,
                                         std::size_t& dropped) const {
+  queue_status result = queue_status::closed;
   for (std::size_t i = 0; i != members.size(); ++i) {
     subscriber<T>& member = *members[(first + i) % members.size()];
     const queue_status status = member.offer(sent, how, dropped);
     if (status == queue_status::closed) continue;
     if (status != queue_status::full || !member.queue()->blocks()) return status;
-    if (worth_waiting(first) != nullptr) return queue_status::busy;
-    if (member.runs_here()) return status;
-    // otherwise it has left since
+    if (member.runs_here()) result = status;
   }
-  return queue_status::closed;
+  return worth_waiting(first) != nullptr ? queue_status::busy : result;
 }
 
 template <class T>
 std::size_t destination<T>::first_with_room(std::size_t turn) const noexcept {
   for (std::size_t i = 0; i != members.size(); ++i) {
     const std::size_t candidate = (turn + i) % members.size();
+    if (!members[candidate]->is_open()) continue;        // it has left
     const auto* const box = members[candidate]->queue(); // none: a handler, which needs no room
     if (box == nullptr || box->has_room()) return candidate;
   }
@@ -12572,7 +12575,8 @@ namespace mailroom::inline MAILROOM_ABI {
 
 /// What was left when the wait for the end of a dispatcher was over.
 struct close_report {
-  queue_status status;       ///< closed: everything was taken; or why it was not: timeout, stopped
+  queue_status status;       ///< closed: everything is taken or gone, but for what only the caller
+                             ///< could take, in its own handler; or why not: timeout, stopped
   std::size_t subscriptions; ///< with messages in their mailbox
   std::size_t messages;      ///< in all of these
 };
@@ -12623,6 +12627,7 @@ public:
   /// the routing is closed.
   void add(const ref<subscriber<T>>& added);
   void remove(subscriber<T>& gone) noexcept override;
+  void retire(subscriber<T>& ended) noexcept override;
 
   /// Gives nobody a message any more, and accepts no more subscribers. Their mailboxes are closed,
   /// not emptied.
@@ -12640,16 +12645,20 @@ private:
   list build(std::string_view name);
   ref<round> round_of(const std::string& group);
   using rebuilt = std::vector<std::pair<route<T>*, list>>;
+  using subscribers = std::vector<ref<subscriber<T>>>;
   [[nodiscard]] rebuilt rebuild_matching(const topic_filter& filter);
+  [[nodiscard]] rebuilt lists_without(const subscriber<T>& gone) noexcept;
+  static ref<subscriber<T>> take(subscribers& from, const subscriber<T>& which) noexcept;
+  void reserve_ends();
 
   const dialect rules_;
   mutable mutex lock_;
   mutable grace_period period_;
-  name_table<route<T>> routes_;                 // (I4), but for find
-  std::vector<ref<subscriber<T>>> subscribers_; // (I4)
-  std::vector<ref<subscriber<T>>> ended_;       // (I4): once closed, those with a mailbox
-  std::vector<ref<round>> rounds_;              // (I4)
-  bool closed_ = false;                         // (I4)
+  name_table<route<T>> routes_;    // (I4), but for find
+  subscribers subscribers_;        // (I4)
+  subscribers ended_;              // (I4): drained or closed, those with a mailbox
+  std::vector<ref<round>> rounds_; // (I4)
+  bool closed_ = false;            // (I4)
   const list nobody_ = make_counted<destinations<T>>();
 };
 
@@ -12682,7 +12691,7 @@ void routing<T>::add(const ref<subscriber<T>>& added) {
       subscribers_.push_back(added);
       run_guarded(
           [&] {
-            ended_.reserve(subscribers_.capacity());
+            reserve_ends();
             old = rebuild_matching(added->filter());
           },
           failure);
@@ -12697,32 +12706,39 @@ void routing<T>::add(const ref<subscriber<T>>& added) {
   added->finish();
 }
 
-/// If there is no memory for a new list the subscriber stays in the old one, where it refuses.
+/// Makes room for all subscribers among those that have ended, so that to end needs no memory.
+template <class T>
+void routing<T>::reserve_ends() {
+  const std::size_t most = ended_.size() + subscribers_.size();
+  if (ended_.capacity() < most) ended_.reserve(2 * most);
+}
+
 template <class T>
 void routing<T>::remove(subscriber<T>& gone) noexcept {
   rebuilt old;             // dropped after the lock
   ref<subscriber<T>> last; // likewise
   const lock_guard locked{lock_};
-  auto& all = closed_ ? ended_ : subscribers_;
-  const auto is = [&](const auto& each) { return each.get() == &gone; };
-  const auto found = std::find_if(all.begin(), all.end(), is);
-  if (found == all.end()) return;
-  last = std::move(*found);
-  all.erase(found);
-  if (closed_) return;
-  std::erase_if(rounds_, [&](const auto& turns) {
-    return std::none_of(subscribers_.begin(), subscribers_.end(),
-                        [&](const auto& each) { return each->group() == turns->name; });
-  });
-  std::exception_ptr no_memory;
-  run_guarded([&] { old = rebuild_matching(gone.filter()); }, no_memory);
+  last = take(ended_, gone);
+  if (last) return;
+  last = take(subscribers_, gone);
+  if (last) old = lists_without(gone);
+}
+
+template <class T>
+void routing<T>::retire(subscriber<T>& ended) noexcept {
+  rebuilt old; // dropped after the lock
+  const lock_guard locked{lock_};
+  auto last = take(subscribers_, ended);
+  if (!last) return;
+  ended_.push_back(std::move(last)); // there is room: see add()
+  old = lists_without(ended);
 }
 
 /// Allocates nothing, so a list is dropped under the lock; but its subscribers are not, for `gone`
 /// holds them too.
 template <class T>
 void routing<T>::close() noexcept {
-  std::vector<ref<subscriber<T>>> gone;
+  subscribers gone;
   {
     const lock_guard locked{lock_};
     if (closed_) return;
@@ -12744,7 +12760,7 @@ template <class T>
 template <class Deadline, stoppable_token S>
 close_report routing<T>::close(const patience<Deadline, S>& limit) {
   close();
-  std::vector<ref<subscriber<T>>> ended;
+  subscribers ended;
   {
     const lock_guard locked{lock_};
     ended = ended_;
@@ -12752,7 +12768,7 @@ close_report routing<T>::close(const patience<Deadline, S>& limit) {
   close_report result{queue_status::closed, 0, 0};
   for (const auto& each : ended) {
     const queue_status status = each->queue()->close_and_wait(limit.deadline, limit.token);
-    if (status != queue_status::closed) result.status = status;
+    if (result.status == queue_status::closed) result.status = status;
   }
   for (const auto& each : ended) {
     const std::size_t depth = each->queue()->depth();
@@ -12760,6 +12776,31 @@ close_report routing<T>::close(const patience<Deadline, S>& limit) {
     result.messages += depth;
   }
   return result;
+}
+
+/// Takes a subscriber out of a list. Returns it, or none.
+template <class T>
+ref<subscriber<T>> routing<T>::take(subscribers& from, const subscriber<T>& which) noexcept {
+  const auto is = [&](const auto& each) { return each.get() == &which; };
+  const auto found = std::find_if(from.begin(), from.end(), is);
+  if (found == from.end()) return {};
+  auto taken = std::move(*found);
+  from.erase(found);
+  return taken;
+}
+
+/// Rebuilds the lists that `gone` is in. If there is no memory for a new one it stays in the old
+/// one, where it refuses. Returns the old ones.
+template <class T>
+typename routing<T>::rebuilt routing<T>::lists_without(const subscriber<T>& gone) noexcept {
+  std::erase_if(rounds_, [&](const auto& turns) {
+    return std::none_of(subscribers_.begin(), subscribers_.end(),
+                        [&](const auto& each) { return each->group() == turns->name; });
+  });
+  rebuilt old;
+  std::exception_ptr no_memory;
+  run_guarded([&] { old = rebuild_matching(gone.filter()); }, no_memory);
+  return old;
 }
 
 /// The destinations of a name, from the subscribers of this moment.
@@ -12858,8 +12899,8 @@ public:
   ///
   /// Caller    anyone, but not while the subscription is moved or destroyed
   /// Progress  blocking: waits for a message
-  /// Returns   the message; nullopt once the dispatcher is closed and everything was delivered,
-  ///           after cancel(), when stopped, and for a subscription with a handler
+  /// Returns   the message; nullopt once the dispatcher is closed, or this drained, and everything
+  ///           was delivered; after cancel(), when stopped, and for a subscription with a handler
   std::optional<delivery<T>> pop() { return pop(never_stop{}); }
   template <stoppable_token S>
   std::optional<delivery<T>> pop(S token) {
@@ -12878,8 +12919,7 @@ public:
   }
 
   /// Hands every message to `handler`, waiting for the next one. It takes a delivery<T>, or just a
-  /// T; what takes both gets the delivery. A handler that publishes what its own subscription gets,
-  /// into a mailbox that is full and blocks, waits for itself.
+  /// T; what takes both gets the delivery.
   ///
   /// Caller    as for pop; several threads share the messages
   /// Progress  blocking: waits for messages
@@ -12912,7 +12952,9 @@ public:
   /// a handler of the subscription, it waits for nobody, and run() goes on to the end of what is
   /// queued. A subscription that was made with on() is cancelled.
   ///
-  /// Caller    anyone, also a handler of the subscription; but not a stop callback of its run
+  /// Caller    anyone, also a handler of the subscription; but not a stop callback of its run.
+  ///           Handlers of two subscriptions that drain each other's at the same time wait for each
+  ///           other
   /// Progress  blocking: waits for handlers, for other changes of subscriptions, and for publishers
   ///           that are just picking up their list
   void drain() noexcept {
@@ -13162,8 +13204,8 @@ public:
   /// Progress  blocking: waits for other changes of subscriptions, and for publishers that are just
   ///           picking up their list
   /// Cost      O(names that the filter matches * subscriptions)
-  /// Throws    std::invalid_argument for a filter that the dialect does not allow, or no capacity;
-  ///           std::bad_alloc; nothing is subscribed then
+  /// Throws    std::invalid_argument for a filter that the dialect does not allow, no capacity, or
+  ///           groups in filter and options; std::bad_alloc; nothing is subscribed then
   /// Returns   the subscription; closed already if the dispatcher is
   subscription<T> subscribe(std::string_view filter, subscription_options options = {}) {
     using made = detail::queued_subscriber<T>;
@@ -13206,7 +13248,8 @@ public:
 
   /// The same, and waits until what is queued was taken, for a duration, until a point in time, a
   /// stop, or one of the first two and a stop: close(1s, token). In a handler that a subscription's
-  /// run calls, that subscription is not waited for. May be called behind close().
+  /// run calls, that subscription is not waited for. The limit is for what is queued, not for
+  /// handlers of on(). May be called behind close().
   ///
   /// Caller    anyone, also a handler
   /// Progress  blocking: as close(), and waits for the pops of all subscriptions

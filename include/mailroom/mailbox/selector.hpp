@@ -151,10 +151,11 @@ private:
   class doorbell final : public detail::waiter {
   public:
     detail::descriptor wire;
+    void ring() noexcept { wire.raise(); }
 
   private:
     bool wake() noexcept override {
-      wire.raise();
+      ring();
       return false;
     }
   };
@@ -348,7 +349,7 @@ inline queue_status selector::carry_out(const outcome& found) {
 
 /// Leaves the lists. Where that ends the wait of the doorbell, nobody else raises it. (I1)
 inline void selector::withdraw() noexcept {
-  if (cases_.withdraw() == &bell_) bell_.wire.raise();
+  if (cases_.withdraw() == &bell_) bell_.ring();
 }
 
 } // namespace mailroom::inline MAILROOM_ABI

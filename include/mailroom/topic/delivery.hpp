@@ -64,7 +64,8 @@ struct handler_failure {
   const T& value;           ///< as the handler has left it
   std::uint64_t sequence;   ///< as in delivery
   std::string_view topic;   ///< likewise
-  const char* subscription; ///< its name, from the options
+  const char* subscription; ///< its name, from the options; empty for on(), which has none
+  std::string_view filter;  ///< and what it was subscribed to
 };
 
 namespace detail {

@@ -66,7 +66,8 @@ struct destination {
   /// Returns   what the member answered; busy for full, if that is worth waiting for
   queue_status offer(envelope<T>& sent, transfer how, std::size_t& dropped) const;
 
-  /// Waits until one of them has it, for a moment for each that is worth it.
+  /// Waits until one of them has it, or the limit is over; for one member of several a millisecond
+  /// at a time, by turns.
   ///
   /// Returns   what the member answered; timeout; stopped
   template <class Deadline, stoppable_token S>
@@ -125,42 +126,41 @@ template <class Deadline, stoppable_token S>
 queue_status destination<T>::await(envelope<T>& sent, transfer how,
                                    const patience<Deadline, S>& limit, std::size_t& dropped) const {
   constexpr std::chrono::milliseconds moment{1};
-  for (;;) {
-    const std::size_t turn = turns ? turns->turn.load(memory_order::relaxed) : 0; // (I2)
-    queued_subscriber<T>* const one = worth_waiting(turn);
-    queue_status status = queue_status::timeout;
+  for (std::size_t turn = 0;; ++turn) {
+    const queue_status verdict = limit.verdict(); // before the attempts: room comes before the end
+    queued_subscriber<T>* const one =
+        verdict == queue_status::success ? worth_waiting(turn) : nullptr;
     if (one != nullptr && members.size() == 1) {
       return one->offer_until(sent, how, limit.deadline, limit.token);
     }
+    queue_status status = queue_status::timeout;
     if (one != nullptr) status = one->offer_until(sent, how, steady_deadline{moment}, limit.token);
-    if (status == queue_status::timeout || status == queue_status::closed) {
-      status = offer_from(first_with_room(turn), sent, how, dropped);
-    }
+    if (status != queue_status::success) status = offer_from(turn, sent, how, dropped);
     if (status != queue_status::busy) return status;
-    const queue_status verdict = limit.verdict();
     if (verdict != queue_status::success) return verdict;
   }
 }
 
+/// Members that have left are passed over, also one that was found full before it left.
 template <class T>
 queue_status destination<T>::offer_from(std::size_t first, envelope<T>& sent, transfer how,
                                         std::size_t& dropped) const {
+  queue_status result = queue_status::closed;
   for (std::size_t i = 0; i != members.size(); ++i) {
     subscriber<T>& member = *members[(first + i) % members.size()];
     const queue_status status = member.offer(sent, how, dropped);
     if (status == queue_status::closed) continue;
     if (status != queue_status::full || !member.queue()->blocks()) return status;
-    if (worth_waiting(first) != nullptr) return queue_status::busy;
-    if (member.runs_here()) return status;
-    // otherwise it has left since
+    if (member.runs_here()) result = status;
   }
-  return queue_status::closed;
+  return worth_waiting(first) != nullptr ? queue_status::busy : result;
 }
 
 template <class T>
 std::size_t destination<T>::first_with_room(std::size_t turn) const noexcept {
   for (std::size_t i = 0; i != members.size(); ++i) {
     const std::size_t candidate = (turn + i) % members.size();
+    if (!members[candidate]->is_open()) continue;        // it has left
     const auto* const box = members[candidate]->queue(); // none: a handler, which needs no room
     if (box == nullptr || box->has_room()) return candidate;
   }

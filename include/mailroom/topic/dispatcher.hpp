@@ -223,8 +223,8 @@ public:
   /// Progress  blocking: waits for other changes of subscriptions, and for publishers that are just
   ///           picking up their list
   /// Cost      O(names that the filter matches * subscriptions)
-  /// Throws    std::invalid_argument for a filter that the dialect does not allow, or no capacity;
-  ///           std::bad_alloc; nothing is subscribed then
+  /// Throws    std::invalid_argument for a filter that the dialect does not allow, no capacity, or
+  ///           groups in filter and options; std::bad_alloc; nothing is subscribed then
   /// Returns   the subscription; closed already if the dispatcher is
   subscription<T> subscribe(std::string_view filter, subscription_options options = {}) {
     using made = detail::queued_subscriber<T>;
@@ -267,7 +267,8 @@ public:
 
   /// The same, and waits until what is queued was taken, for a duration, until a point in time, a
   /// stop, or one of the first two and a stop: close(1s, token). In a handler that a subscription's
-  /// run calls, that subscription is not waited for. May be called behind close().
+  /// run calls, that subscription is not waited for. The limit is for what is queued, not for
+  /// handlers of on(). May be called behind close().
   ///
   /// Caller    anyone, also a handler
   /// Progress  blocking: as close(), and waits for the pops of all subscriptions

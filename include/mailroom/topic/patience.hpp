@@ -17,9 +17,8 @@
 #include <mailroom/core/concepts.hpp>
 #include <mailroom/core/clock.hpp>
 
-#include <chrono>   // duration, time_point
-#include <concepts> // same_as
-#include <utility>  // move
+#include <chrono>  // duration, time_point
+#include <utility> // move
 
 namespace mailroom::inline MAILROOM_ABI {
 

@@ -86,7 +86,7 @@ public:
 
   void drain() noexcept override {
     box_.close();
-    this->leave_list();
+    this->retire();
     if (!this->runs_here()) this->wait_for_runs();
   }
   bool is_open() const noexcept override { return !box_.is_closed(); }
@@ -131,10 +131,7 @@ private:
     }
   }
 
-  void drop_messages() noexcept override {
-    while (box_.try_pop()) {
-    }
-  }
+  void drop_messages() noexcept override { box_.close(discard); }
   void drop_handler() noexcept override {}
 
   /// Messages that the policy discards during an offer; counted however the offer ends.

@@ -50,7 +50,8 @@ namespace mailroom::inline MAILROOM_ABI {
 
 /// What was left when the wait for the end of a dispatcher was over.
 struct close_report {
-  queue_status status;       ///< closed: everything was taken; or why it was not: timeout, stopped
+  queue_status status;       ///< closed: everything is taken or gone, but for what only the caller
+                             ///< could take, in its own handler; or why not: timeout, stopped
   std::size_t subscriptions; ///< with messages in their mailbox
   std::size_t messages;      ///< in all of these
 };
@@ -101,6 +102,7 @@ public:
   /// the routing is closed.
   void add(const ref<subscriber<T>>& added);
   void remove(subscriber<T>& gone) noexcept override;
+  void retire(subscriber<T>& ended) noexcept override;
 
   /// Gives nobody a message any more, and accepts no more subscribers. Their mailboxes are closed,
   /// not emptied.
@@ -118,16 +120,20 @@ private:
   list build(std::string_view name);
   ref<round> round_of(const std::string& group);
   using rebuilt = std::vector<std::pair<route<T>*, list>>;
+  using subscribers = std::vector<ref<subscriber<T>>>;
   [[nodiscard]] rebuilt rebuild_matching(const topic_filter& filter);
+  [[nodiscard]] rebuilt lists_without(const subscriber<T>& gone) noexcept;
+  static ref<subscriber<T>> take(subscribers& from, const subscriber<T>& which) noexcept;
+  void reserve_ends();
 
   const dialect rules_;
   mutable mutex lock_;
   mutable grace_period period_;
-  name_table<route<T>> routes_;                 // (I4), but for find
-  std::vector<ref<subscriber<T>>> subscribers_; // (I4)
-  std::vector<ref<subscriber<T>>> ended_;       // (I4): once closed, those with a mailbox
-  std::vector<ref<round>> rounds_;              // (I4)
-  bool closed_ = false;                         // (I4)
+  name_table<route<T>> routes_;    // (I4), but for find
+  subscribers subscribers_;        // (I4)
+  subscribers ended_;              // (I4): drained or closed, those with a mailbox
+  std::vector<ref<round>> rounds_; // (I4)
+  bool closed_ = false;            // (I4)
   const list nobody_ = make_counted<destinations<T>>();
 };
 
@@ -160,7 +166,7 @@ void routing<T>::add(const ref<subscriber<T>>& added) {
       subscribers_.push_back(added);
       run_guarded(
           [&] {
-            ended_.reserve(subscribers_.capacity());
+            reserve_ends();
             old = rebuild_matching(added->filter());
           },
           failure);
@@ -175,32 +181,39 @@ void routing<T>::add(const ref<subscriber<T>>& added) {
   added->finish();
 }
 
-/// If there is no memory for a new list the subscriber stays in the old one, where it refuses.
+/// Makes room for all subscribers among those that have ended, so that to end needs no memory.
+template <class T>
+void routing<T>::reserve_ends() {
+  const std::size_t most = ended_.size() + subscribers_.size();
+  if (ended_.capacity() < most) ended_.reserve(2 * most);
+}
+
 template <class T>
 void routing<T>::remove(subscriber<T>& gone) noexcept {
   rebuilt old;             // dropped after the lock
   ref<subscriber<T>> last; // likewise
   const lock_guard locked{lock_};
-  auto& all = closed_ ? ended_ : subscribers_;
-  const auto is = [&](const auto& each) { return each.get() == &gone; };
-  const auto found = std::find_if(all.begin(), all.end(), is);
-  if (found == all.end()) return;
-  last = std::move(*found);
-  all.erase(found);
-  if (closed_) return;
-  std::erase_if(rounds_, [&](const auto& turns) {
-    return std::none_of(subscribers_.begin(), subscribers_.end(),
-                        [&](const auto& each) { return each->group() == turns->name; });
-  });
-  std::exception_ptr no_memory;
-  run_guarded([&] { old = rebuild_matching(gone.filter()); }, no_memory);
+  last = take(ended_, gone);
+  if (last) return;
+  last = take(subscribers_, gone);
+  if (last) old = lists_without(gone);
+}
+
+template <class T>
+void routing<T>::retire(subscriber<T>& ended) noexcept {
+  rebuilt old; // dropped after the lock
+  const lock_guard locked{lock_};
+  auto last = take(subscribers_, ended);
+  if (!last) return;
+  ended_.push_back(std::move(last)); // there is room: see add()
+  old = lists_without(ended);
 }
 
 /// Allocates nothing, so a list is dropped under the lock; but its subscribers are not, for `gone`
 /// holds them too.
 template <class T>
 void routing<T>::close() noexcept {
-  std::vector<ref<subscriber<T>>> gone;
+  subscribers gone;
   {
     const lock_guard locked{lock_};
     if (closed_) return;
@@ -222,7 +235,7 @@ template <class T>
 template <class Deadline, stoppable_token S>
 close_report routing<T>::close(const patience<Deadline, S>& limit) {
   close();
-  std::vector<ref<subscriber<T>>> ended;
+  subscribers ended;
   {
     const lock_guard locked{lock_};
     ended = ended_;
@@ -230,7 +243,7 @@ close_report routing<T>::close(const patience<Deadline, S>& limit) {
   close_report result{queue_status::closed, 0, 0};
   for (const auto& each : ended) {
     const queue_status status = each->queue()->close_and_wait(limit.deadline, limit.token);
-    if (status != queue_status::closed) result.status = status;
+    if (result.status == queue_status::closed) result.status = status;
   }
   for (const auto& each : ended) {
     const std::size_t depth = each->queue()->depth();
@@ -238,6 +251,31 @@ close_report routing<T>::close(const patience<Deadline, S>& limit) {
     result.messages += depth;
   }
   return result;
+}
+
+/// Takes a subscriber out of a list. Returns it, or none.
+template <class T>
+ref<subscriber<T>> routing<T>::take(subscribers& from, const subscriber<T>& which) noexcept {
+  const auto is = [&](const auto& each) { return each.get() == &which; };
+  const auto found = std::find_if(from.begin(), from.end(), is);
+  if (found == from.end()) return {};
+  auto taken = std::move(*found);
+  from.erase(found);
+  return taken;
+}
+
+/// Rebuilds the lists that `gone` is in. If there is no memory for a new one it stays in the old
+/// one, where it refuses. Returns the old ones.
+template <class T>
+typename routing<T>::rebuilt routing<T>::lists_without(const subscriber<T>& gone) noexcept {
+  std::erase_if(rounds_, [&](const auto& turns) {
+    return std::none_of(subscribers_.begin(), subscribers_.end(),
+                        [&](const auto& each) { return each->group() == turns->name; });
+  });
+  rebuilt old;
+  std::exception_ptr no_memory;
+  run_guarded([&] { old = rebuild_matching(gone.filter()); }, no_memory);
+  return old;
 }
 
 /// The destinations of a name, from the subscribers of this moment.

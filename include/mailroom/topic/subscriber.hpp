@@ -42,7 +42,9 @@ template <class T>
 class subscriber_list : public counted {
 public:
   explicit subscriber_list(error_hook<T> told) noexcept : on_error{std::move(told)} {}
+  /// Gives it no message any more; the one forgets it, the other knows it while it is emptied.
   virtual void remove(subscriber<T>& gone) noexcept = 0;
+  virtual void retire(subscriber<T>& ended) noexcept = 0;
 
   const error_hook<T> on_error;
 };
@@ -99,25 +101,28 @@ public:
   void cancel() noexcept {
     this->refuse();
     close();
-    leave_list();
+    list_->remove(*this);
     const bool nobody_runs = this->wait_for_handlers();
     drop_messages();
     if (nobody_runs) this->drop_handler_once();
   }
 
 protected:
-  void leave_list() noexcept { list_->remove(*this); }
+  /// Gets no message any more; what is queued is still to be taken.
+  void retire() noexcept { list_->retire(*this); }
 
   /// Calls a handler with a message. What it throws goes to the dispatcher's on_error, if there is
   /// one.
   template <class Call>
-  void call_handler(const T& value, std::uint64_t sequence, std::string_view topic, Call&& call) {
+  void call_handler([[maybe_unused]] const T& value, [[maybe_unused]] std::uint64_t sequence,
+                    [[maybe_unused]] std::string_view topic, Call&& call) {
 #if MAILROOM_EXCEPTIONS
     if (list_->on_error) {
       try {
         std::forward<Call>(call)();
       } catch (...) {
-        list_->on_error({std::current_exception(), value, sequence, topic, name_});
+        list_->on_error(
+            {std::current_exception(), value, sequence, topic, name_, filter_.pattern()});
       }
       return;
     }

@@ -49,8 +49,8 @@ public:
   ///
   /// Caller    anyone, but not while the subscription is moved or destroyed
   /// Progress  blocking: waits for a message
-  /// Returns   the message; nullopt once the dispatcher is closed and everything was delivered,
-  ///           after cancel(), when stopped, and for a subscription with a handler
+  /// Returns   the message; nullopt once the dispatcher is closed, or this drained, and everything
+  ///           was delivered; after cancel(), when stopped, and for a subscription with a handler
   std::optional<delivery<T>> pop() { return pop(never_stop{}); }
   template <stoppable_token S>
   std::optional<delivery<T>> pop(S token) {
@@ -69,8 +69,7 @@ public:
   }
 
   /// Hands every message to `handler`, waiting for the next one. It takes a delivery<T>, or just a
-  /// T; what takes both gets the delivery. A handler that publishes what its own subscription gets,
-  /// into a mailbox that is full and blocks, waits for itself.
+  /// T; what takes both gets the delivery.
   ///
   /// Caller    as for pop; several threads share the messages
   /// Progress  blocking: waits for messages
@@ -103,7 +102,9 @@ public:
   /// a handler of the subscription, it waits for nobody, and run() goes on to the end of what is
   /// queued. A subscription that was made with on() is cancelled.
   ///
-  /// Caller    anyone, also a handler of the subscription; but not a stop callback of its run
+  /// Caller    anyone, also a handler of the subscription; but not a stop callback of its run.
+  ///           Handlers of two subscriptions that drain each other's at the same time wait for each
+  ///           other
   /// Progress  blocking: waits for handlers, for other changes of subscriptions, and for publishers
   ///           that are just picking up their list
   void drain() noexcept {

@@ -290,6 +290,7 @@ void two_handlers_cancel() {
 struct nobody_else final : mailroom::detail::subscriber_list<unsigned> {
   nobody_else() noexcept : mailroom::detail::subscriber_list<unsigned>{{}} {}
   void remove(mailroom::detail::subscriber<unsigned>&) noexcept override {}
+  void retire(mailroom::detail::subscriber<unsigned>&) noexcept override {}
 };
 
 /// Neither of two handlers that cancel waits for the other to leave: here they leave together.

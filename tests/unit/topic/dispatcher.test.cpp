@@ -693,6 +693,55 @@ TEST_CASE("dispatcher: a publish with a limit to a group without room is refused
   CHECK(waits.get() == fate{1, 1, 0});
 }
 
+TEST_CASE("dispatcher: a publisher that waits for a group finds the room beside one who has left") {
+  const test::watchdog dog{"dispatcher: a member leaves during a wait"};
+  for (const int gone : {0, 1, 2}) {
+    CAPTURE(gone);
+    dispatcher hub;
+    std::vector<subscription> members;
+    for (int i = 0; i != 3; ++i) {
+      members.push_back(hub.subscribe("a", {.capacity = 1, .group = "g"}));
+    }
+    for (int i = 0; i != 3; ++i) hub.publish("a", i);
+    test::background waits{[&] { return of(hub.publish("a", 3)); }};
+    test::let_it_sleep();
+    members[static_cast<std::size_t>(gone)].cancel();
+    auto& other = members[static_cast<std::size_t>((gone + 2) % 3)];
+    CHECK(other.pop().has_value());
+    CHECK(waits.get() == fate{1, 1, 0});
+    CHECK(drain(other) == numbers{3});
+  }
+}
+
+TEST_CASE("dispatcher: room in a group comes before a stop, and no time is no wait") {
+  const test::watchdog dog{"dispatcher: a group, and the end of a wait"};
+  test::with_every_stop_source([](auto& source) {
+    dispatcher hub;
+    auto one = hub.subscribe("a", {.capacity = 1, .group = "g"});
+    auto two = hub.subscribe("a", {.capacity = 1, .group = "g"});
+    hub.publish("a", 1);
+    hub.publish("a", 2);
+    auto token = source.get_token();
+    test::background waits{[&] { return of(hub.publish("a", 3, token)); }};
+    test::let_it_sleep();
+    CHECK(one.try_pop().has_value());
+    source.request_stop();
+    CHECK(waits.get() == fate{1, 1, 0});
+  });
+  dispatcher hub;
+  std::vector<subscription> members;
+  for (int g = 0; g != 50; ++g) {
+    for (int i = 0; i != 2; ++i) {
+      const std::string group = std::to_string(g);
+      members.push_back(hub.subscribe("a", {.capacity = 1, .group = group}));
+    }
+  }
+  for (int i = 0; i != 2; ++i) CHECK(of(hub.publish("a", i)) == fate{50, 50, 0});
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(hub.publish("a", 2, 0ms).refused == 50);
+  CHECK(std::chrono::steady_clock::now() - begin < 25ms); // not a moment for each
+}
+
 TEST_CASE("dispatcher: a publish in a handler into its own full mailbox is refused, and returns") {
   const test::watchdog dog{"dispatcher: publishing to oneself"};
   dispatcher hub;
@@ -1164,6 +1213,7 @@ TEST_CASE("dispatcher: what handlers throw goes to on_error, and everything is d
     std::uint64_t sequence;
     std::string topic;
     std::string subscription;
+    std::string filter;
   };
   std::vector<told> failures;
   dispatcher hub{dialect::nats, [&](const mailroom::handler_failure<int>& one) noexcept {
@@ -1171,7 +1221,8 @@ TEST_CASE("dispatcher: what handlers throw goes to on_error, and everything is d
                      std::rethrow_exception(one.error);
                    } catch (const std::runtime_error& error) {
                      failures.push_back({error.what(), one.value, one.sequence,
-                                         std::string{one.topic}, one.subscription});
+                                         std::string{one.topic}, one.subscription,
+                                         std::string{one.filter}});
                    }
                  }};
   const auto odd = [](int value) {
@@ -1197,6 +1248,8 @@ TEST_CASE("dispatcher: what handlers throw goes to on_error, and everything is d
   CHECK(failures[3].sequence == 3);
   CHECK(failures[3].topic == "a");
   CHECK(failures[3].subscription == "ledger");
+  CHECK(failures[0].filter == "a");
+  CHECK(failures[3].filter == "*");
 }
 
 TEST_CASE("dispatcher: an exception does not hide who has to be waited for") {
@@ -1431,6 +1484,17 @@ TEST_CASE("dispatcher: close with a limit waits for what is queued, and reports 
     hub.publish("a", 1);
     CHECK(hub.close(0ms).messages == 1);
     sub.cancel(); // nothing can be left of it
+    CHECK(hub.close(1h).status == queue_status::closed);
+  }
+  {
+    dispatcher hub; // also for what was drained
+    auto sub = hub.subscribe("a");
+    hub.publish("a", 1);
+    sub.drain();
+    const auto report = hub.close(1ms);
+    CHECK(report.status == queue_status::timeout);
+    CHECK(report.messages == 1);
+    CHECK(drain(sub) == numbers{1});
     CHECK(hub.close(1h).status == queue_status::closed);
   }
   {
