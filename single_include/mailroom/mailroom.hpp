@@ -6843,10 +6843,11 @@ inline waiter* wait_list::fire_until_resumed(std::uint64_t last) noexcept {
 //   woken costs several microseconds. How long is learnt: twice as long after it has helped, half
 //   as long after it has not.
 // Decision: then it may give the core away, once, and look again: where threads share cores, whom
-//   it waits for is perhaps the next to run there, and nobody need sleep. It is tried in one wait
-//   of 16, and goes on until it has been in vain 16 times, or somebody has kept the core for so
-//   long that he must be a stranger: who sleeps is served before him, but not who gives way to him.
-//   Then it is tried half as often, down to one wait of 4096.
+//   it waits for is perhaps the next to run there, and nobody need sleep. It is tried in about one
+//   wait of 16, and after it has helped in each, until it has been in vain 16 times. Where somebody
+//   has kept the core for so long that he must be a stranger, it is tried half as often, down to
+//   one wait of 4096: who sleeps is served before him, but not who gives way to him. Such a wait
+//   may end late by as long as that.
 //
 // Sources: Vyukov's eventcount; Burckhardt, Alur, Martin, CheckFence, PLDI 2007 (publish, then look
 // for a sleeper, is wrong without a fence); Karlin, Li, Manasse, Owicki, Empirical Studies of
@@ -7334,15 +7335,17 @@ struct mailbox_stats {
 //                         or in on_drop, or waits in a select or a coroutine
 //      waits_for_itself   the handler of run, over a queue with one consumer, pushes into its own
 //                         full mailbox, or calls close_and_wait while messages are inside, with
-//                         neither a deadline nor a token: only who waits could make room
+//                         neither a deadline nor a token: only who waits could make room, or
+//                         somebody who closes the mailbox, on which no handler should rely
 //      push_from_on_drop  a push into the mailbox that is just discarding, and may again
 //
 // Not reported is what the contract allows: an end that is handed over, between two calls, to
 // another thread; a handler that pops, or pushes with try_push, a deadline or a token. Nor what
 // nobody can see from inside: two producers that never meet in a call, though nothing orders them.
 // To make such meet, a call that finds the end in other hands than before stays for some
-// microseconds. The handler of a select, the body of a loop over a consumer, and a coroutine that
-// was resumed are not known as handlers.
+// microseconds. The handlers of a select and of consume_all, the body of a loop over a consumer,
+// and a coroutine that was resumed are not known as handlers. What a thread does at an end where a
+// coroutine of its own waits counts as part of that, though the coroutine may go on elsewhere.
 //
 // Files with and without it may be in one program: everything is in another inline namespace, so
 // each kind has mailboxes of its own. Who hands a mailbox to a function of the other kind does not
@@ -7438,13 +7441,15 @@ namespace detail {
 inline atomic<violation_handler> current_violation_handler{&abort_on_violation};
 } // namespace detail
 
-/// Sets who is told of violations, for all checked mailboxes, in place of abort_on_violation. It is
-/// called in the thread whose call is against the rule, before that goes on.
+/// Sets who is told of violations, for all checked mailboxes, in place of abort_on_violation, which
+/// nullptr stands for. It is called in the thread whose call is against the rule, before that goes
+/// on.
 ///
 /// Caller    anyone
 /// Progress  wait-free
 /// Returns   who was told before
 inline violation_handler set_violation_handler(violation_handler wanted) noexcept {
+  if (wanted == nullptr) wanted = &abort_on_violation;
   return detail::current_violation_handler.exchange(wanted, detail::memory_order::acq_rel); // (H)
 }
 
@@ -7644,6 +7649,7 @@ inline void presence::keep_name() noexcept {
   if (in_ == nullptr) return;
   const lock_guard held{in_->lock_};
   who_ = named();
+  if (*who_.thread.name == 0) who_.thread.name[0] = '?'; // it has none, and is not asked again
 }
 
 } // namespace detail
@@ -8154,6 +8160,7 @@ private:
   template <class Deadline, stoppable_token S>
   queue_status close_and_await(const Deadline& deadline, const S& token);
   void told_closed() noexcept;
+  void told_of_all() noexcept;
   void order_before_look() const noexcept;
   void published(event& other_side) noexcept;
 
@@ -8287,7 +8294,11 @@ template <message T, class Queue, class Wait>
 template <message_handler<T> F>
 std::size_t mailbox<T, Queue, Wait>::consume_all(F&& handler) {
   const detail::presence here{visitors_, "consume_all", station::consuming};
-  const announcement announced{*this, not_full_}; // after the handler, also if it throws
+  struct ending {
+    mailbox& of;
+    ~ending() { of.told_of_all(); }
+  };
+  const ending told{*this}; // after the handler, also if it throws
   return queue_.consume_all(std::forward<F>(handler));
 }
 
@@ -8521,6 +8532,17 @@ void mailbox<T, Queue, Wait>::told_closed() noexcept {
   if constexpr (event::parks && !queue_facts<Queue>::bounded) {
     fences_.light();
     not_full_.notify_all();
+  }
+}
+
+/// Several messages were taken out. Where pops are not published, it is told who waits for the end.
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::told_of_all() noexcept {
+  if constexpr (queue_facts<Queue>::bounded) {
+    order_before_look();
+    not_full_.notify_all();
+  } else {
+    told_closed();
   }
 }
 
@@ -9183,7 +9205,8 @@ select_result try_select(Cases&&... cases) {
 //
 // Decision: one waiter with a place in each list, not one for each case. It holds one wake-up at
 //   most, and can give it back before a handler runs; so nobody sleeps beside a message which the
-//   selector was told of, but which a slow handler keeps it from.
+//   selector was told of, but which a slow handler keeps it from. What else keeps an event loop
+//   from asking again does: there a mailbox should have no other reader.
 // Decision: turns, not lots as in select: what is kept can remember whose turn it is.
 
 #include <cstddef>  // size_t
@@ -9221,15 +9244,27 @@ private:
   virtual wait_list& list() noexcept = 0;
   virtual void order_before_attempt() noexcept = 0;
   virtual bool is_asymmetric() const noexcept = 0;
+  virtual void enter(presence& self) noexcept = 0;
   virtual void count_wait() noexcept = 0;
+
+  void stand(waiter& who, std::uint32_t number) noexcept {
+    enter(presence_);
+    number_ = number;
+    place_.emplace(list(), who, number);
+  }
+  void leave() noexcept {
+    place_.reset();
+    presence_.leave();
+  }
 
   rotation* set_ = nullptr;
   kept_case* before_ = nullptr;
   kept_case* behind_ = nullptr;
   std::optional<wait_list::place> place_;
-  std::uint32_t number_ = 0;  // of its event, while it has a place
-  unsigned runs_ = 0;         // so many calls of its handler have not returned
-  bool is_cancelled_ = false; // by its handler: who runs that destroys it
+  [[no_unique_address]] presence presence_; // in the mailbox, while it has a place
+  std::uint32_t number_ = 0;                // of its event, while it has a place
+  unsigned runs_ = 0;                       // so many calls of its handler have not returned
+  bool is_cancelled_ = false;               // by its handler: who runs that destroys it
 };
 
 template <class Case>
@@ -9243,6 +9278,7 @@ private:
   wait_list& list() noexcept override { return case_.list(); }
   void order_before_attempt() noexcept override { case_.order_before_attempt(); }
   bool is_asymmetric() const noexcept override { return Case::is_asymmetric; }
+  void enter(presence& self) noexcept override { case_.enter(self); }
   void count_wait() noexcept override { case_.count_wait(); }
 
   Case case_;
@@ -9344,7 +9380,7 @@ inline void rotation::add(kept_case& one) noexcept {
 
 /// It may have been woken up to the moment when its place is gone. (I1)
 inline void rotation::remove(kept_case& one) noexcept {
-  one.place_.reset();
+  one.leave();
   if (is_woken()) (void)withdraw();
   if (in_hand_ == &one) hand_on();
   unlink(one);
@@ -9368,10 +9404,7 @@ inline rotation::outcome rotation::look() {
 inline void rotation::stand(waiter& who) noexcept {
   standing_ = &who;
   std::uint32_t number = 0;
-  for_each([&](kept_case& one) {
-    one.number_ = number++;
-    one.place_.emplace(one.list(), who, one.number_);
-  });
+  for_each([&](kept_case& one) { one.stand(who, number++); });
   bool has_passed[2]{};
   for_each([&](kept_case& one) {
     bool& passed = has_passed[one.is_asymmetric() ? 1 : 0];
@@ -9384,7 +9417,7 @@ inline waiter* rotation::withdraw() noexcept {
   if (!is_standing()) return nullptr;
   waiter& who = *std::exchange(standing_, nullptr);
   const bool was_waiting = who.leave();
-  for_each([](kept_case& one) { one.place_.reset(); });
+  for_each([](kept_case& one) { one.leave(); });
   if (was_waiting) return &who;
   hand_on();
   for_each([&](kept_case& one) {
@@ -9398,7 +9431,7 @@ inline void rotation::hand_on() noexcept {
 }
 
 inline void rotation::unlink(kept_case& one) noexcept {
-  one.place_.reset(); // (I3)
+  one.leave(); // (I3)
   one.set_ = nullptr;
   one.before_->behind_ = one.behind_;
   one.behind_->before_ = one.before_;
@@ -9447,9 +9480,10 @@ inline void rotation::unlink(kept_case& one) noexcept {
 //
 // Invariants
 //   (I1)  an open descriptor is readable, unless the selector stands in the lists as its doorbell
-//         and has not been woken: from a try_select that answers empty or closed to the next event
-//   (I2)  while a handler runs the selector stands nowhere and has no wake-up in hand: what comes
-//         meanwhile wakes others
+//         and has not been woken: from a try_select, outside of its handlers, that answers empty or
+//         closed to the next event
+//   (I2)  while a handler runs the selector stands nowhere and has no wake-up in hand, but in a
+//         select that the handler calls: what comes meanwhile wakes others
 //   (I3)  nobody waits on `busy`: that state ends without a wake-up
 //
 // Decision: the descriptor is made when it is first asked for: a thread that sleeps needs none.
@@ -9478,11 +9512,15 @@ public:
   selector() = default;
   selector(const selector&) = delete;
   selector& operator=(const selector&) = delete;
+  ~selector() {
+    for (handling* each = innermost_; each != nullptr; each = each->outer) each->of = nullptr;
+  }
 
   // ---- The set
 
-  /// Takes in an on_pop or an on_push. The handler of a push puts the next message where the last
-  /// one was, or cancels.
+  /// Takes in an on_pop or an on_push. The value of a push must be there as long as the case is in
+  /// the set; its handler puts the next message where the last one was, or cancels, before anything
+  /// else.
   ///
   /// Caller    the owner, also from a handler. The mailbox must be there as long as the case is in
   ///           the set
@@ -9498,7 +9536,8 @@ public:
 
   // ---- For an event loop
 
-  /// What poll and its kind wait for: while it is readable, try_select may find something. It is
+  /// What poll and its kind wait for: while it is readable, try_select may find something. For a
+  /// wait by level, or one by edge (EPOLLET) that asks until the answer is empty or closed. It is
   /// the selector's: nobody else reads or closes it. Only where the system has such descriptors.
   ///
   /// Caller    the owner
@@ -9572,6 +9611,18 @@ private:
     }
   };
 
+  /// A handler that runs, which may destroy the selector.
+  struct handling {
+    selector* of;
+    handling* outer;
+    explicit handling(selector& by) noexcept : of{&by}, outer{std::exchange(by.innermost_, this)} {}
+    handling(const handling&) = delete;
+    handling& operator=(const handling&) = delete;
+    ~handling() {
+      if (of != nullptr) of->innermost_ = outer;
+    }
+  };
+
   template <class Deadline, stoppable_token S>
   queue_status select_or_wait(const Deadline& deadline, const S& token);
   template <class Deadline, stoppable_token S>
@@ -9581,9 +9632,10 @@ private:
   template <class Deadline, stoppable_token S>
   outcome look(const Deadline& deadline, const S& token);
   outcome look_or_ring();
-  static queue_status carry_out(const outcome& found);
+  queue_status carry_out(const outcome& found);
   void withdraw() noexcept;
 
+  handling* innermost_ = nullptr;
   doorbell bell_;
   detail::rotation cases_; // the last: its end leaves the lists
 };
@@ -9609,7 +9661,8 @@ public:
   /// when that has returned.
   ///
   /// Caller    the owner of the selector, also from any handler
-  /// Progress  blocking: on the lock of a list
+  /// Progress  blocking: on the locks of the lists. Whoever is woken in place of the selector is
+  ///           woken here: a coroutine is resumed
   void cancel() noexcept { detail::kept_case::cancel(std::move(one_)); }
 
   /// Is the case in a set? Not after cancel(), nor once its mailbox is drained.
@@ -9730,6 +9783,7 @@ inline selector::outcome selector::look_or_ring() {
     const bool is_quiet =
         found.status == queue_status::empty || found.status == queue_status::closed;
     if (!is_quiet || !bell_.wire.is_open()) return found;
+    if (innermost_ != nullptr) return found; // (I2): the descriptor stays readable
     if (cases_.is_standing() && !cases_.is_woken()) {
       leaves.is_needed = false;
       return found;
@@ -9744,7 +9798,9 @@ inline selector::outcome selector::look_or_ring() {
 
 /// Calls the handler, which may destroy the selector.
 inline queue_status selector::carry_out(const outcome& found) {
-  if (found.which != nullptr) detail::kept_case::carry_out(*found.which);
+  if (found.which == nullptr) return found.status;
+  const handling now{*this};
+  detail::kept_case::carry_out(*found.which);
   return found.status;
 }
 

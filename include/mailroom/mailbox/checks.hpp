@@ -26,15 +26,17 @@
 //                         or in on_drop, or waits in a select or a coroutine
 //      waits_for_itself   the handler of run, over a queue with one consumer, pushes into its own
 //                         full mailbox, or calls close_and_wait while messages are inside, with
-//                         neither a deadline nor a token: only who waits could make room
+//                         neither a deadline nor a token: only who waits could make room, or
+//                         somebody who closes the mailbox, on which no handler should rely
 //      push_from_on_drop  a push into the mailbox that is just discarding, and may again
 //
 // Not reported is what the contract allows: an end that is handed over, between two calls, to
 // another thread; a handler that pops, or pushes with try_push, a deadline or a token. Nor what
 // nobody can see from inside: two producers that never meet in a call, though nothing orders them.
 // To make such meet, a call that finds the end in other hands than before stays for some
-// microseconds. The handler of a select, the body of a loop over a consumer, and a coroutine that
-// was resumed are not known as handlers.
+// microseconds. The handlers of a select and of consume_all, the body of a loop over a consumer,
+// and a coroutine that was resumed are not known as handlers. What a thread does at an end where a
+// coroutine of its own waits counts as part of that, though the coroutine may go on elsewhere.
 //
 // Files with and without it may be in one program: everything is in another inline namespace, so
 // each kind has mailboxes of its own. Who hands a mailbox to a function of the other kind does not
@@ -135,13 +137,15 @@ namespace detail {
 inline atomic<violation_handler> current_violation_handler{&abort_on_violation};
 } // namespace detail
 
-/// Sets who is told of violations, for all checked mailboxes, in place of abort_on_violation. It is
-/// called in the thread whose call is against the rule, before that goes on.
+/// Sets who is told of violations, for all checked mailboxes, in place of abort_on_violation, which
+/// nullptr stands for. It is called in the thread whose call is against the rule, before that goes
+/// on.
 ///
 /// Caller    anyone
 /// Progress  wait-free
 /// Returns   who was told before
 inline violation_handler set_violation_handler(violation_handler wanted) noexcept {
+  if (wanted == nullptr) wanted = &abort_on_violation;
   return detail::current_violation_handler.exchange(wanted, detail::memory_order::acq_rel); // (H)
 }
 
@@ -341,6 +345,7 @@ inline void presence::keep_name() noexcept {
   if (in_ == nullptr) return;
   const lock_guard held{in_->lock_};
   who_ = named();
+  if (*who_.thread.name == 0) who_.thread.name[0] = '?'; // it has none, and is not asked again
 }
 
 } // namespace detail

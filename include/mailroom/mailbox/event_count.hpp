@@ -45,10 +45,11 @@
 //   woken costs several microseconds. How long is learnt: twice as long after it has helped, half
 //   as long after it has not.
 // Decision: then it may give the core away, once, and look again: where threads share cores, whom
-//   it waits for is perhaps the next to run there, and nobody need sleep. It is tried in one wait
-//   of 16, and goes on until it has been in vain 16 times, or somebody has kept the core for so
-//   long that he must be a stranger: who sleeps is served before him, but not who gives way to him.
-//   Then it is tried half as often, down to one wait of 4096.
+//   it waits for is perhaps the next to run there, and nobody need sleep. It is tried in about one
+//   wait of 16, and after it has helped in each, until it has been in vain 16 times. Where somebody
+//   has kept the core for so long that he must be a stranger, it is tried half as often, down to
+//   one wait of 4096: who sleeps is served before him, but not who gives way to him. Such a wait
+//   may end late by as long as that.
 //
 // Sources: Vyukov's eventcount; Burckhardt, Alur, Martin, CheckFence, PLDI 2007 (publish, then look
 // for a sleeper, is wrong without a fence); Karlin, Li, Manasse, Owicki, Empirical Studies of

@@ -383,6 +383,7 @@ private:
   template <class Deadline, stoppable_token S>
   queue_status close_and_await(const Deadline& deadline, const S& token);
   void told_closed() noexcept;
+  void told_of_all() noexcept;
   void order_before_look() const noexcept;
   void published(event& other_side) noexcept;
 
@@ -516,7 +517,11 @@ template <message T, class Queue, class Wait>
 template <message_handler<T> F>
 std::size_t mailbox<T, Queue, Wait>::consume_all(F&& handler) {
   const detail::presence here{visitors_, "consume_all", station::consuming};
-  const announcement announced{*this, not_full_}; // after the handler, also if it throws
+  struct ending {
+    mailbox& of;
+    ~ending() { of.told_of_all(); }
+  };
+  const ending told{*this}; // after the handler, also if it throws
   return queue_.consume_all(std::forward<F>(handler));
 }
 
@@ -750,6 +755,17 @@ void mailbox<T, Queue, Wait>::told_closed() noexcept {
   if constexpr (event::parks && !queue_facts<Queue>::bounded) {
     fences_.light();
     not_full_.notify_all();
+  }
+}
+
+/// Several messages were taken out. Where pops are not published, it is told who waits for the end.
+template <message T, class Queue, class Wait>
+void mailbox<T, Queue, Wait>::told_of_all() noexcept {
+  if constexpr (queue_facts<Queue>::bounded) {
+    order_before_look();
+    not_full_.notify_all();
+  } else {
+    told_closed();
   }
 }
 

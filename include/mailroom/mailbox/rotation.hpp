@@ -25,13 +25,15 @@
 //
 // Decision: one waiter with a place in each list, not one for each case. It holds one wake-up at
 //   most, and can give it back before a handler runs; so nobody sleeps beside a message which the
-//   selector was told of, but which a slow handler keeps it from.
+//   selector was told of, but which a slow handler keeps it from. What else keeps an event loop
+//   from asking again does: there a mailbox should have no other reader.
 // Decision: turns, not lots as in select: what is kept can remember whose turn it is.
 
 #include <mailroom/detail/config.hpp>
 #include <mailroom/detail/platform.hpp>
 #include <mailroom/core/status.hpp>
 #include <mailroom/mailbox/waiter.hpp>
+#include <mailroom/mailbox/checks.hpp>
 
 #include <cstddef>  // size_t
 #include <cstdint>  // uint32_t
@@ -68,15 +70,27 @@ private:
   virtual wait_list& list() noexcept = 0;
   virtual void order_before_attempt() noexcept = 0;
   virtual bool is_asymmetric() const noexcept = 0;
+  virtual void enter(presence& self) noexcept = 0;
   virtual void count_wait() noexcept = 0;
+
+  void stand(waiter& who, std::uint32_t number) noexcept {
+    enter(presence_);
+    number_ = number;
+    place_.emplace(list(), who, number);
+  }
+  void leave() noexcept {
+    place_.reset();
+    presence_.leave();
+  }
 
   rotation* set_ = nullptr;
   kept_case* before_ = nullptr;
   kept_case* behind_ = nullptr;
   std::optional<wait_list::place> place_;
-  std::uint32_t number_ = 0;  // of its event, while it has a place
-  unsigned runs_ = 0;         // so many calls of its handler have not returned
-  bool is_cancelled_ = false; // by its handler: who runs that destroys it
+  [[no_unique_address]] presence presence_; // in the mailbox, while it has a place
+  std::uint32_t number_ = 0;                // of its event, while it has a place
+  unsigned runs_ = 0;                       // so many calls of its handler have not returned
+  bool is_cancelled_ = false;               // by its handler: who runs that destroys it
 };
 
 template <class Case>
@@ -90,6 +104,7 @@ private:
   wait_list& list() noexcept override { return case_.list(); }
   void order_before_attempt() noexcept override { case_.order_before_attempt(); }
   bool is_asymmetric() const noexcept override { return Case::is_asymmetric; }
+  void enter(presence& self) noexcept override { case_.enter(self); }
   void count_wait() noexcept override { case_.count_wait(); }
 
   Case case_;
@@ -191,7 +206,7 @@ inline void rotation::add(kept_case& one) noexcept {
 
 /// It may have been woken up to the moment when its place is gone. (I1)
 inline void rotation::remove(kept_case& one) noexcept {
-  one.place_.reset();
+  one.leave();
   if (is_woken()) (void)withdraw();
   if (in_hand_ == &one) hand_on();
   unlink(one);
@@ -215,10 +230,7 @@ inline rotation::outcome rotation::look() {
 inline void rotation::stand(waiter& who) noexcept {
   standing_ = &who;
   std::uint32_t number = 0;
-  for_each([&](kept_case& one) {
-    one.number_ = number++;
-    one.place_.emplace(one.list(), who, one.number_);
-  });
+  for_each([&](kept_case& one) { one.stand(who, number++); });
   bool has_passed[2]{};
   for_each([&](kept_case& one) {
     bool& passed = has_passed[one.is_asymmetric() ? 1 : 0];
@@ -231,7 +243,7 @@ inline waiter* rotation::withdraw() noexcept {
   if (!is_standing()) return nullptr;
   waiter& who = *std::exchange(standing_, nullptr);
   const bool was_waiting = who.leave();
-  for_each([](kept_case& one) { one.place_.reset(); });
+  for_each([](kept_case& one) { one.leave(); });
   if (was_waiting) return &who;
   hand_on();
   for_each([&](kept_case& one) {
@@ -245,7 +257,7 @@ inline void rotation::hand_on() noexcept {
 }
 
 inline void rotation::unlink(kept_case& one) noexcept {
-  one.place_.reset(); // (I3)
+  one.leave(); // (I3)
   one.set_ = nullptr;
   one.before_->behind_ = one.behind_;
   one.behind_->before_ = one.before_;

@@ -34,9 +34,10 @@
 //
 // Invariants
 //   (I1)  an open descriptor is readable, unless the selector stands in the lists as its doorbell
-//         and has not been woken: from a try_select that answers empty or closed to the next event
-//   (I2)  while a handler runs the selector stands nowhere and has no wake-up in hand: what comes
-//         meanwhile wakes others
+//         and has not been woken: from a try_select, outside of its handlers, that answers empty or
+//         closed to the next event
+//   (I2)  while a handler runs the selector stands nowhere and has no wake-up in hand, but in a
+//         select that the handler calls: what comes meanwhile wakes others
 //   (I3)  nobody waits on `busy`: that state ends without a wake-up
 //
 // Decision: the descriptor is made when it is first asked for: a thread that sleeps needs none.
@@ -77,11 +78,15 @@ public:
   selector() = default;
   selector(const selector&) = delete;
   selector& operator=(const selector&) = delete;
+  ~selector() {
+    for (handling* each = innermost_; each != nullptr; each = each->outer) each->of = nullptr;
+  }
 
   // ---- The set
 
-  /// Takes in an on_pop or an on_push. The handler of a push puts the next message where the last
-  /// one was, or cancels.
+  /// Takes in an on_pop or an on_push. The value of a push must be there as long as the case is in
+  /// the set; its handler puts the next message where the last one was, or cancels, before anything
+  /// else.
   ///
   /// Caller    the owner, also from a handler. The mailbox must be there as long as the case is in
   ///           the set
@@ -97,7 +102,8 @@ public:
 
   // ---- For an event loop
 
-  /// What poll and its kind wait for: while it is readable, try_select may find something. It is
+  /// What poll and its kind wait for: while it is readable, try_select may find something. For a
+  /// wait by level, or one by edge (EPOLLET) that asks until the answer is empty or closed. It is
   /// the selector's: nobody else reads or closes it. Only where the system has such descriptors.
   ///
   /// Caller    the owner
@@ -171,6 +177,18 @@ private:
     }
   };
 
+  /// A handler that runs, which may destroy the selector.
+  struct handling {
+    selector* of;
+    handling* outer;
+    explicit handling(selector& by) noexcept : of{&by}, outer{std::exchange(by.innermost_, this)} {}
+    handling(const handling&) = delete;
+    handling& operator=(const handling&) = delete;
+    ~handling() {
+      if (of != nullptr) of->innermost_ = outer;
+    }
+  };
+
   template <class Deadline, stoppable_token S>
   queue_status select_or_wait(const Deadline& deadline, const S& token);
   template <class Deadline, stoppable_token S>
@@ -180,9 +198,10 @@ private:
   template <class Deadline, stoppable_token S>
   outcome look(const Deadline& deadline, const S& token);
   outcome look_or_ring();
-  static queue_status carry_out(const outcome& found);
+  queue_status carry_out(const outcome& found);
   void withdraw() noexcept;
 
+  handling* innermost_ = nullptr;
   doorbell bell_;
   detail::rotation cases_; // the last: its end leaves the lists
 };
@@ -208,7 +227,8 @@ public:
   /// when that has returned.
   ///
   /// Caller    the owner of the selector, also from any handler
-  /// Progress  blocking: on the lock of a list
+  /// Progress  blocking: on the locks of the lists. Whoever is woken in place of the selector is
+  ///           woken here: a coroutine is resumed
   void cancel() noexcept { detail::kept_case::cancel(std::move(one_)); }
 
   /// Is the case in a set? Not after cancel(), nor once its mailbox is drained.
@@ -329,6 +349,7 @@ inline selector::outcome selector::look_or_ring() {
     const bool is_quiet =
         found.status == queue_status::empty || found.status == queue_status::closed;
     if (!is_quiet || !bell_.wire.is_open()) return found;
+    if (innermost_ != nullptr) return found; // (I2): the descriptor stays readable
     if (cases_.is_standing() && !cases_.is_woken()) {
       leaves.is_needed = false;
       return found;
@@ -343,7 +364,9 @@ inline selector::outcome selector::look_or_ring() {
 
 /// Calls the handler, which may destroy the selector.
 inline queue_status selector::carry_out(const outcome& found) {
-  if (found.which != nullptr) detail::kept_case::carry_out(*found.which);
+  if (found.which == nullptr) return found.status;
+  const handling now{*this};
+  detail::kept_case::carry_out(*found.which);
   return found.status;
 }
 

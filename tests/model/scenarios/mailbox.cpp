@@ -237,6 +237,26 @@ void last_pop_ends_the_wait() {
        }});
 }
 
+/// The same for who consumes in place, and never asks for a message behind the last.
+template <class Box>
+void consumer_ends_the_wait() {
+  Box box{1};
+  require(box.push(1U), "there is room");
+  run({[&] {
+         box.close_and_wait();
+         require(box.is_drained(), "it is over");
+       },
+       [&] {
+         unsigned seen = 0;
+         while (!box.is_drained()) {
+           (void)box.consume_all([&](unsigned&& each) { seen = each; });
+           (void)box.consume_all([&](unsigned&& each) { seen = each; });
+           if (!box.is_closed()) break;
+         }
+         require(seen == 1U, "what was in");
+       }});
+}
+
 template <class Box>
 void two_wait_for_the_end() {
   Box box{1};
@@ -454,6 +474,7 @@ void add_for(std::vector<scenario>& all, const std::string& over) {
   add("R-30: closes during a push", closes_during_a_push<Box>);
   add("R-05: stays over", stays_over<Box>);
   add("the last pop ends the wait for the end", last_pop_ends_the_wait<Box>);
+  add("who consumes in place ends the wait for the end", consumer_ends_the_wait<Box>);
   add("W2: the end waits out a push", end_waits_out_a_push<Box>);
   add("W2: a pop waits out a push that is refused", pop_waits_out_a_push<Box>);
   add("discards during a push", discards_during_a_push<Box>);

@@ -7,6 +7,7 @@
 #include <mailroom/mailbox/checks.hpp>
 #include <mailroom/mailbox/mailbox.hpp>
 #include <mailroom/mailbox/select.hpp>
+#include <mailroom/mailbox/selector.hpp>
 #include <mailroom/queue/mpmc_ticket_queue.hpp>
 #include <mailroom/queue/mpsc_queue.hpp>
 #include <mailroom/queue/spsc_queue.hpp>
@@ -312,6 +313,17 @@ TEST_CASE("checks: a mailbox that is destroyed while somebody waits for its end,
     box.reset();
     CHECK(told.saw(violation_rule::destroyed_in_use, "~mailbox", "push"));
   }
+}
+
+TEST_CASE("checks: a mailbox that is destroyed while a selector waits in it is reported") {
+  std::optional<mailbox<int>> box{std::in_place};
+  std::optional<mailroom::selector> all{std::in_place};
+  auto one = all->add(mailroom::on_pop(*box, [](int) {}));
+  (void)all->native_handle();
+  CHECK(all->try_select() == queue_status::empty);
+  const witness told{[&] { one.cancel(); }};
+  box.reset();
+  CHECK(told.saw(violation_rule::destroyed_in_use, "~mailbox", "on_pop of select"));
 }
 
 #if defined(__cpp_lib_coroutine)

@@ -69,6 +69,7 @@ struct busy_box {
 
   std::atomic<bool> is_busy{true};
   event not_empty_;
+  mailroom::detail::visitors visitors_{mailroom::arity::many, mailroom::arity::many, ""};
 
   mailroom::expected<int, queue_status> try_pop() {
     if (is_busy.load()) return mailroom::unexpected{queue_status::busy};
@@ -631,6 +632,24 @@ TEST_CASE("selector: while a handler runs others are woken") {
   CHECK(serve(all) == queue_status::empty);
   REQUIRE(a.push(1));
   CHECK(all.try_select() == queue_status::success);
+}
+
+TEST_CASE("selector: a handler that asks in vain does not keep others from being woken") {
+  mailbox<int> a{2};
+  selector all;
+  const auto one = all.add(on_pop(a, [&](int value) {
+    if (value != 1) return;
+    CHECK(all.try_select() == queue_status::empty);
+    background other{[&] { return select(on_pop(a, ignore)).status; }};
+    test::wait_for_pops(a, 2);
+    REQUIRE(a.push(2));
+    CHECK(other.get() == queue_status::success);
+  }));
+  (void)all.native_handle();
+  CHECK(serve(all) == queue_status::empty);
+  REQUIRE(a.push(1));
+  CHECK(all.try_select() == queue_status::success);
+  CHECK(is_readable(all.native_handle())); // which asks the loop to look again
 }
 
 // ---- Crowds
