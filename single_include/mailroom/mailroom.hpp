@@ -7778,7 +7778,7 @@ private:
     if (on_drop_) on_drop_(std::move(message));
   }
 
-  const hook<T&&> on_drop_;
+  const hook<T&&> on_drop_{};
   atomic<std::uint64_t> rejected_;
   atomic<std::uint64_t> dropped_;
   atomic<std::uint64_t> discarded_;

@@ -408,7 +408,6 @@ TEST_CASE("checks: a handler that can go on is silent") {
   SUBCASE("somebody else makes room") {
     mailbox<int> box{1};
     box.push(1);
-    std::atomic<int> popped{0};
     test::background other{[&] {
       test::wait_for_pushes(box, 1);
       return box.pop() == 2;

@@ -178,6 +178,7 @@ TEST_CASE("routing: a change replaces the lists of the topics that its filter ma
   all->close();
   CHECK(changed(before) == "abc");
   CHECK(a.list.load(all->period())->all.empty());
+  for (const auto& each : {literal, tail}) each->cancel(); // as the end of a subscription does
 }
 
 TEST_CASE("routing: a list never changes, whatever is subscribed and cancelled") {
@@ -197,6 +198,7 @@ TEST_CASE("routing: a list never changes, whatever is subscribed and cancelled")
   CHECK(now->all[0].members.size() == 2);
   all->close();
   CHECK(now->all.size() == 2);
+  for (const auto& each : {one, two, three}) each->cancel(); // as the end of a subscription does
 }
 
 TEST_CASE("routing: a name is one route, however often it is asked for") {
